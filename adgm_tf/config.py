@@ -1,0 +1,220 @@
+"""The configuration of a run: one frozen dataclass, the only place with defaults; flags are made from its fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from absl import flags
+
+from adgm_tf import errors, family, files
+
+
+def option(default: Any, text: str, *, choices: Iterable[str] = (), minimum: float | None = None,
+           maximum: float | None = None, resumable: bool = False) -> Any:
+    """Declares a field: default, help text, the rule that its value keeps, and whether a resumed run may change it."""
+    return dataclasses.field(default=default, metadata=dict(
+        text=text, choices=tuple(choices), minimum=minimum, maximum=maximum, resumable=resumable))
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes; written to `config.json` of its run directory."""
+
+    model: str = option("sdgm", "Row of the model family.", choices=family.FAMILY)
+    dataset: str = option("mnist5k", "mnist5k, digits, moons, mnist, or tfds:<name>.")
+    data_dir: str = option("", "Folder of prepared TFDS data sets.", resumable=True)
+    run_dir: str = option("", "Run directory; a fresh runs/<dataset>-<model>-<time> if empty.", resumable=True)
+
+    num_labels: str = option("100", "Labelled examples, spread evenly over the classes; 'all' is the supervised "
+                             "setting, 0 the unsupervised.")
+    num_valid: int = option(0, "Examples held out of training for validation.", minimum=0)
+    labelled_in_unlabelled: bool = option(True, "Keep the labelled examples among the unlabelled too.")
+    split_seed: int = option(0, "Seed that chooses the validation and the labelled examples.", minimum=0,
+                            maximum=2**31 - 1)
+    seed: int = option(0, "Seed of the weights, the noise and the order of the batches.", minimum=0,
+                      maximum=2**31 - 1)
+
+    num_steps: int = option(3600, "Training steps.", minimum=1, resumable=True)
+    num_epochs: float = option(0.0, "If positive, replaces num_steps; an epoch is one pass over the unlabelled "
+                               "examples (over the labelled ones if there are no others).", minimum=0, resumable=True)
+    labelled_batch_size: int = option(100, "Labelled examples a step, over all replicas.", minimum=1)
+    unlabelled_batch_size: int = option(100, "Unlabelled examples a step, over all replicas.", minimum=1)
+
+    binarization: str = option("auto", "bernoulli draws pixels anew at every step, none keeps grey values; auto is "
+                               "bernoulli for the Bernoulli likelihood.", choices=("auto", "bernoulli", "none"))
+    likelihood: str = option("auto", "p(x|.); auto is bernoulli for images and gaussian for real vectors.",
+                             choices=("auto", "bernoulli", "gaussian"))
+    trunk: str = option("perceptron", "Layers between x and the rest, both ways.",
+                        choices=("perceptron", "convolutional"))
+    hidden_units: tuple[int, ...] = option((500, 500), "Hidden layers of every conditional.", minimum=1)
+    filters: tuple[int, ...] = option((32, 64), "Filters of the convolutional trunk, stride 2 each.", minimum=1)
+    normalization: str = option("none", "Normalisation of the hidden layers.", choices=("none", "layer", "batch"))
+    auxiliary_dim: int = option(100, "Units of a.", minimum=1)
+    latent_dim: int = option(100, "Units of z.", minimum=1)
+    class_prior: tuple[float, ...] = option((), "p(y), one probability a class; uniform if empty.", minimum=0)
+
+    num_samples: int = option(1, "Monte Carlo samples of a and z.", minimum=1)
+    num_importance_samples: int = option(1, "Samples inside the logarithm of the bound; 1 is the ELBO.", minimum=1)
+    class_sum: str = option("topk", "Sum over y of the unlabelled bound: exact takes every class, topk the most "
+                            "probable and one drawn from the rest (unbiased).", choices=("exact", "topk"))
+    top_k: int = option(1, "Classes that topk takes exactly.", minimum=1)
+    classification_weight: float | None = option(None, "alpha: multiplies the classification term of a labelled "
+                                                 "example. If not given: classification_beta N / N_labelled.", minimum=0)
+    classification_beta: float = option(0.1, "beta of alpha = beta N / N_labelled.", minimum=0)
+    kl_warmup_steps: int = option(0, "Steps over which the weight of the KL terms grows from 0 to 1.", minimum=0)
+    weight_prior: bool = option(True, "Add -log N(weights|0,1) / N to the loss.")
+    consistency: str = option("vat", "Consistency term on q(y|a,x).", choices=("none", "vat"))
+    consistency_weight: float = option(1.0, "Weight of the consistency term.", minimum=0)
+    consistency_radius: float = option(1.5, "Length of the virtual adversarial direction, in units of x.", minimum=0)
+
+    learning_rate: float = option(1e-3, "Adam's learning rate.", minimum=0)
+    learning_rate_schedule: str = option("cosine", "constant, staircase (x 0.75 every 200 epochs) or cosine to 0.",
+                                         choices=("constant", "staircase", "cosine"))
+    staircase_factor: float = option(0.75, "Factor of the staircase schedule.", minimum=0, maximum=1)
+    staircase_epochs: float = option(200.0, "Epochs between two steps of the staircase.", minimum=0)
+    learning_rate_floor: float = option(0.0, "The schedule never falls below this.", minimum=0)
+    clip_norm: float = option(5.0, "Largest global norm of the gradient; 0 does not clip.", minimum=0)
+    ema_decay: float = option(0.0, "Decay of the averaged weights used in evaluation; 0 uses the weights themselves.",
+                              minimum=0, maximum=1)
+
+    strategy: str = option("auto", "auto is multi_worker where TF_CONFIG is set, mirrored where there are several "
+                           "GPUs or devices are named, else one_device.",
+                           choices=("auto", "one_device", "mirrored", "multi_worker"), resumable=True)
+    devices: tuple[str, ...] = option((), "Devices to mirror over, such as GPU:0,GPU:1; all GPUs if empty.",
+                                      resumable=True)
+    xla: bool = option(False, "Compile the loss and its gradient with XLA.")
+
+    steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, resumable=True)
+    eval_every: int = option(600, "Steps between two evaluations.", minimum=1, resumable=True)
+    checkpoint_every: int = option(600, "Steps between two checkpoints.", minimum=1, resumable=True)
+    keep_checkpoints: int = option(3, "Newest checkpoints kept.", minimum=1, resumable=True)
+    num_eval_samples: int = option(10, "Samples of a averaged by the classifier in evaluation.", minimum=1,
+                                   resumable=True)
+    eval_batch_size: int = option(500, "Examples at once in evaluation.", minimum=1, resumable=True)
+    track_test: bool = option(False, "Also record the test error at every evaluation; it selects nothing.",
+                              resumable=True)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_field(field, getattr(self, field.name))
+        self.label_count(total=None)
+        if self.class_prior and min(self.class_prior) == 0:
+            raise errors.UserError(f"class_prior={_shown(self.class_prior)}: every probability must be above 0")
+        if self.class_prior and abs(sum(self.class_prior) - 1) > 1e-4:
+            raise errors.UserError(f"class_prior={_shown(self.class_prior)}: must sum to 1, sums to {sum(self.class_prior):g}")
+        if self.ema_decay == 1:
+            raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
+        if self.learning_rate == 0:
+            raise errors.UserError("learning_rate=0.0: must be above 0")
+        if self.learning_rate_schedule == "staircase" and self.staircase_epochs == 0:
+            raise errors.UserError("staircase_epochs=0.0: must be above 0")
+
+    def label_count(self, total: int | None) -> int | None:
+        """Returns how many labels are asked for; `total` is what 'all' stands for."""
+        if self.num_labels == "all":
+            return total
+        if not self.num_labels.isdecimal():
+            raise errors.UserError(f"num_labels={self.num_labels}: must be a whole number of at least 0, or all")
+        return int(self.num_labels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_field(field: dataclasses.Field, value: Any) -> None:
+    rule = field.metadata
+    if rule["choices"] and value not in rule["choices"]:
+        raise errors.unknown(field.name, value, rule["choices"])
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise errors.UserError(f"{field.name}={_shown(value)}: must be finite")
+        if rule["minimum"] is not None and number is not None and number < rule["minimum"]:
+            raise errors.UserError(f"{field.name}={_shown(value)}: must be at least {rule['minimum']}")
+        if rule["maximum"] is not None and number > rule["maximum"]:
+            raise errors.UserError(f"{field.name}={_shown(value)}: must be at most {rule['maximum']}")
+    if field.name == "hidden_units" and not value:
+        raise errors.UserError("hidden_units=: must name at least one layer")
+
+
+_DEFINE = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float,
+           "float | None": flags.DEFINE_float, "bool": flags.DEFINE_boolean,
+           "tuple[int, ...]": flags.DEFINE_list, "tuple[float, ...]": flags.DEFINE_list,
+           "tuple[str, ...]": flags.DEFINE_list}
+_ELEMENT = {"tuple[int, ...]": int, "tuple[float, ...]": float, "tuple[str, ...]": str}
+
+
+def define_flags() -> None:
+    """Defines one absl flag for each field of `Config`."""
+    for field in dataclasses.fields(Config):
+        text = field.metadata["text"]
+        if field.metadata["choices"]:
+            text += f" One of: {', '.join(field.metadata['choices'])}."
+        default = field.default
+        if field.type in _ELEMENT:
+            default = [str(v) for v in default]
+        _DEFINE[field.type](field.name, default, text)
+
+
+def given_flags(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns the fields whose flags stand on the command line or in a flagfile, as values of `Config`."""
+    return {f.name: _parse(f, getattr(values, f.name)) for f in dataclasses.fields(Config) if values[f.name].present}
+
+
+def _parse(field: dataclasses.Field, value: Any) -> Any:
+    if field.type not in _ELEMENT:
+        return value
+    try:
+        return tuple(_ELEMENT[field.type](v) for v in value if v.strip())
+    except ValueError:
+        kind = "whole numbers" if _ELEMENT[field.type] is int else "numbers"
+        raise errors.UserError(f"{field.name}={','.join(value)}: must be {kind} with commas between") from None
+
+
+def read(run_dir: os.PathLike | str) -> Config:
+    """Reads the configuration of the run in `run_dir`.
+
+    Raises:
+      UserError: there is no run, or its `config.json` cannot be read.
+    """
+    path = pathlib.Path(run_dir) / "config.json"
+    if not path.is_file():
+        raise errors.UserError(f"run_dir={run_dir}: holds no run (there is no {path.name} in it)")
+    try:
+        stored = json.loads(path.read_text())
+        types = {f.name: f.type for f in dataclasses.fields(Config)}
+        return Config(**{k: tuple(v) if types.get(k) in _ELEMENT else v for k, v in stored.items()})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise errors.UserError(f"run_dir={run_dir}: {path.name} cannot be read ({error})") from None
+
+
+def write(config: Config, run_dir: os.PathLike | str) -> None:
+    """Writes `config.json` to `run_dir`."""
+    files.write_json(pathlib.Path(run_dir) / "config.json", config.to_json())
+
+
+def resume(stored: Config, given: Mapping[str, Any]) -> Config:
+    """Returns `stored` with those of the `given` fields that a resumed run may change.
+
+    Raises:
+      UserError: a given field would make it another run; the message names every such field.
+    """
+    changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
+    frozen = {f.name for f in dataclasses.fields(Config) if not f.metadata["resumable"]}
+    if stored.learning_rate_schedule == "cosine":
+        frozen |= {"num_steps", "num_epochs"}
+    different = [f"{k} is {_shown(getattr(stored, k))}, not {_shown(v)}" for k, v in changed.items() if k in frozen]
+    if different:
+        raise errors.UserError(f"run_dir={given.get('run_dir', stored.run_dir)}: holds a run of another "
+                               f"configuration: {'; '.join(different)}")
+    return dataclasses.replace(stored, **changed)

@@ -1,0 +1,1 @@
+"""Data: sources by name, and the splits of a run."""

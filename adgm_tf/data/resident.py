@@ -1,0 +1,97 @@
+"""Training arrays kept on the device, and batches that are a function of the step alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from adgm_tf import seeds
+from adgm_tf.data.splits import Scaling, Splits
+
+
+class Arrays(NamedTuple):
+    """Training arrays of one replica, as the source gives them: x uint8 or float32 [N, D], y int32 [N]."""
+
+    labelled_x: tf.Tensor
+    labelled_y: tf.Tensor
+    unlabelled_x: tf.Tensor
+
+
+class Batch(NamedTuple):
+    """One replica's part of a batch: x_labelled [L,D], y [L], x_unlabelled [U,D]."""
+
+    x_labelled: tf.Tensor
+    y: tf.Tensor
+    x_unlabelled: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """How batches are taken from the arrays.
+
+    Attributes:
+      labelled_size: labelled examples a step, over all replicas.
+      unlabelled_size: unlabelled examples a step, over all replicas.
+      num_replicas: replicas that share a batch.
+      scaling: from what the source gives to what the model sees.
+      binarize: whether pixels are Bernoulli draws, anew at every step.
+      seed: seed of the run, int32 [2].
+    """
+
+    labelled_size: int
+    unlabelled_size: int
+    num_replicas: int
+    scaling: Scaling
+    binarize: bool
+    seed: tf.Tensor
+
+    def take(self, arrays: Arrays, step: tf.Tensor, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
+        """Returns the part of batch `step` (int64) that belongs to `replica` (int32)."""
+        labelled = self._rows(arrays.labelled_x, self.labelled_size, step, replica, seeds.Draw.LABELLED_ORDER)
+        unlabelled = self._rows(arrays.unlabelled_x, self.unlabelled_size, step, replica, seeds.Draw.UNLABELLED_ORDER)
+        x = tf.concat([tf.gather(arrays.labelled_x, labelled), tf.gather(arrays.unlabelled_x, unlabelled)], 0)
+        x = self.seen(x, noise_seed)
+        return Batch(x[: labelled.shape[0]], tf.gather(arrays.labelled_y, labelled), x[labelled.shape[0] :])
+
+    def seen(self, x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
+        """Returns what the model sees of rows x [B,D] in training: scaled, and binarised if so configured."""
+        x = (tf.cast(x, tf.float32) - self.scaling.offset) * self.scaling.scale
+        if not self.binarize:
+            return x
+        uniform = tf.random.stateless_uniform(tf.shape(x), seeds.fold(noise_seed, seeds.Draw.BINARIZE))
+        return tf.cast(uniform < x, tf.float32)
+
+    def _rows(self, x: tf.Tensor, batch_size: int, step: tf.Tensor, replica: tf.Tensor, order: seeds.Draw) -> tf.Tensor:
+        size = batch_size // self.num_replicas
+        positions = step * batch_size + tf.cast(replica, tf.int64) * size + tf.range(size, dtype=tf.int64)
+        return shuffled(positions, x.shape[0], seeds.fold(self.seed, order))
+
+
+def shuffled(positions: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+    """Returns the rows at `positions` of an endless sequence of epochs, each a new order of `count` rows.
+
+    Args:
+      positions: int64 [n], from 0.
+      count: rows of an epoch.
+      seed: int32 [2].
+    """
+    if count == 0 or positions.shape[0] == 0:
+        return positions
+    epoch = positions // count
+    run_seed = tf.broadcast_to(tf.cast(seed, tf.int64), [positions.shape[0], 2])
+    # The public index_shuffle takes one seed for all; the kernel takes one a row, and a batch may span epochs.
+    return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=tf.concat([run_seed, epoch[:, None]], 1),
+                                         max_index=tf.constant(count - 1, tf.int64), rounds=4)
+
+
+def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:
+    """Returns the training arrays with one copy on the device of each replica."""
+    flat = [splits.labelled.x.reshape(len(splits.labelled), -1), splits.labelled.y.astype(np.int32),
+            splits.unlabelled.x.reshape(len(splits.unlabelled), -1)]
+    if strategy.num_replicas_in_sync == 1:
+        return Arrays(*map(tf.constant, flat))
+    return Arrays(*(strategy.experimental_distribute_values_from_function(lambda _, a=array: tf.constant(a))
+                    for array in flat))

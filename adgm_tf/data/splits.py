@@ -1,0 +1,149 @@
+"""Splits: which training examples are labelled, unlabelled and held out, chosen by a seed of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from adgm_tf import errors, files
+from adgm_tf.config import Config
+from adgm_tf.data import source as source_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Examples as the source gives them: x [N, ...], class indices y [N], rows of the source's training set [N]."""
+
+    x: np.ndarray
+    y: np.ndarray
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+    """Takes what a source gives to what a model sees: (x - offset) * scale."""
+
+    offset: np.ndarray
+    scale: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Returns x scaled and flattened: float32 [N, D]."""
+        scaled = (x.astype(np.float32) - self.offset) * self.scale
+        return scaled.reshape(len(x), -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The data of one run.
+
+    Attributes:
+      labelled: examples whose labels the model sees.
+      unlabelled: examples whose labels it never sees; their y serves the transductive error alone.
+      valid: held out of training, for selection.
+      test: for the final figure.
+      scaling: images to [0, 1]; real vectors to mean 0 and variance 1 over the unlabelled examples.
+      class_names: one name a class.
+      x_shape: shape of one example.
+      is_image: whether x are uint8 images.
+    """
+
+    labelled: Examples
+    unlabelled: Examples
+    valid: Examples
+    test: Examples
+    scaling: Scaling
+    class_names: tuple[str, ...]
+    x_shape: tuple[int, ...]
+    is_image: bool
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
+
+    @property
+    def num_train(self) -> int:
+        """N, the number of different training examples."""
+        return len(np.union1d(self.labelled.index, self.unlabelled.index))
+
+
+def split(source: source_lib.Source, config: Config) -> Splits:
+    """Chooses validation and labelled examples by `config.split_seed`; both are spread evenly over the classes.
+
+    Raises:
+      UserError: there are fewer examples than asked for, or a class would have no label.
+    """
+    rng = np.random.default_rng(config.split_seed)
+    valid = choose(source.train_y, config.num_valid, len(source.class_names), rng, "num_valid", source.name)
+    pool = np.setdiff1d(np.arange(len(source.train_y)), valid)
+    if not len(pool):
+        raise errors.UserError(f"num_valid={config.num_valid}: leaves nothing of the {len(valid)} training examples")
+    labelled = _labelled(source, pool, config, rng)
+    keep = config.labelled_in_unlabelled and config.num_labels != "all"
+    unlabelled = pool if keep else np.setdiff1d(pool, labelled)
+
+    def take(index: np.ndarray) -> Examples:
+        return Examples(source.train_x[index], source.train_y[index], index)
+
+    return Splits(take(labelled), take(unlabelled), take(valid),
+                  Examples(source.test_x, source.test_y, np.arange(len(source.test_y))),
+                  _scaling(source, pool), source.class_names, source.train_x.shape[1:], source.is_image)
+
+
+def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, name: str, dataset: str) -> np.ndarray:
+    """Returns the sorted rows of `count` examples, as evenly spread over the classes as the count allows.
+
+    Raises:
+      UserError: a class has fewer examples than its share.
+    """
+    if count > len(y):
+        raise errors.UserError(f"{name}={count}: {dataset} has only {len(y)} examples to choose from")
+    share = np.full(num_classes, count // num_classes)
+    share[rng.permutation(num_classes)[: count % num_classes]] += 1
+    chosen = []
+    for c in range(num_classes):
+        rows = rng.permutation(np.flatnonzero(y == c))
+        if len(rows) < share[c]:
+            raise errors.UserError(f"{name}={count}: needs {share[c]} examples of class {c}, {dataset} has {len(rows)}")
+        chosen.append(rows[: share[c]])
+    return np.sort(np.concatenate(chosen))
+
+
+def _labelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
+    if config.num_labels == "all":
+        return pool
+    count, num_classes = config.label_count(len(pool)), len(source.class_names)
+    if 0 < count < num_classes:
+        raise errors.UserError(f"num_labels={count}: {source.name} has {num_classes} classes, and a class without a "
+                               f"single label cannot be learnt; ask for at least {num_classes}")
+    return pool[choose(source.train_y[pool], count, num_classes, rng, "num_labels", source.name)]
+
+
+def _scaling(source: source_lib.Source, rows: np.ndarray) -> Scaling:
+    if source.is_image:
+        return Scaling(np.float32(0), np.float32(1 / 255))
+    x = source.train_x[rows]
+    return Scaling(x.mean(0).astype(np.float32), (1 / np.maximum(x.std(0), 1e-6)).astype(np.float32))
+
+
+def describe(splits: Splits) -> str:
+    """Returns one line that says what the model will see, and how labels that do not divide were spread."""
+    line = (f"{len(splits.labelled):,} labelled, {len(splits.unlabelled):,} unlabelled, {len(splits.valid):,} "
+            f"validation and {len(splits.test):,} test examples of {splits.num_classes} classes")
+    counts = np.bincount(splits.labelled.y, minlength=splits.num_classes)
+    if len(splits.labelled) and counts.max() > counts.min():
+        line += f"; labels a class, as even as they divide: {', '.join(map(str, counts))}"
+    return line
+
+
+def write(splits: Splits, run_dir: os.PathLike | str) -> None:
+    """Writes to `split.npz` which rows of the source's training set serve as what."""
+    with files.replacing(pathlib.Path(run_dir) / "split.npz") as path:
+        np.savez_compressed(path, labelled=splits.labelled.index, unlabelled=splits.unlabelled.index,
+                            valid=splits.valid.index)

@@ -1,0 +1,57 @@
+"""Any image classification set of TensorFlow Datasets: `tfds:<name>`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adgm_tf import errors
+from adgm_tf.data import source
+
+
+def load(name: str, data_dir: str) -> source.Source:
+    """Returns the images as uint8 [N, H, W, channels] from a prepared copy, or prepares one if there is a network.
+
+    Raises:
+      UserError: TFDS has no such set, it can neither be found nor downloaded, or it isn't image classification.
+    """
+    import tensorflow_datasets as tfds
+    tfds.display_progress_bar(False)
+    tfds_name = name.removeprefix("tfds:")
+    builder = _builder(tfds, tfds_name, data_dir)
+    _prepare(builder, tfds_name, data_dir)
+    if builder.info.supervised_keys != ("image", "label") or "train" not in builder.info.splits:
+        raise errors.UserError(f"dataset={name}: is not an image classification set with a split named train")
+    test = next((s for s in ("test", "validation") if s in builder.info.splits), None)
+    if test is None:
+        raise errors.UserError(f"dataset={name}: has neither a split named test nor one named validation")
+    (train_x, train_y), (test_x, test_y) = (_arrays(tfds, builder, name, split) for split in ("train", test))
+    return source.Source(name, train_x, train_y, test_x, test_y, tuple(builder.info.features["label"].names))
+
+
+def _builder(tfds, name: str, data_dir: str):
+    try:
+        return tfds.builder(name, data_dir=data_dir or None)
+    except tfds.core.DatasetNotFoundError:
+        raise errors.unknown("dataset", f"tfds:{name}", [f"tfds:{n}" for n in tfds.list_builders()]) from None
+    except (OSError, ValueError, AssertionError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise errors.UserError(f"dataset=tfds:{name}: cannot be opened ({reason})") from None
+
+
+def _prepare(builder, name: str, data_dir: str) -> None:
+    if builder.is_prepared():
+        return
+    place = data_dir or str(builder.data_dir)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # noqa: BLE001  (every network and parser failure ends in the same line)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise errors.UserError(f"dataset=tfds:{name}: no prepared copy in data_dir={place}, and it could not be "
+                               f"downloaded ({reason})") from None
+
+
+def _arrays(tfds, builder, name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    if None in builder.info.features["image"].shape[:2]:
+        raise errors.UserError(f"dataset={name}: its images differ in size; only sets of one size can be used")
+    x, y = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, as_supervised=True))
+    return x, y.astype(np.int32)

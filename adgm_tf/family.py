@@ -1,0 +1,36 @@
+"""The family of models as a table: which variables each conditional looks at."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One model: the parents of each conditional, in alphabetical order; None where the model has no such variable.
+
+    An empty string is no parent at all: the standard normal prior. p(y) is categorical and p(z) = N(0, I) throughout.
+    """
+
+    q_a: str | None
+    q_y: str | None
+    q_z: str
+    p_a: str | None
+    p_x: str
+    source: str
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether a = f(x), without a density."""
+        return self.q_a is not None and self.p_a is None
+
+
+FAMILY = {
+    "adgm": Row("x", "ax", "xy", "", "yz", "the poster: Maaloe et al. 2015"),
+    "adgm_deterministic": Row("x", "ax", "xy", None, "yz", "the ablation of the poster's Fig. 4: a = f(x)"),
+    "adgm_icml": Row("x", "ax", "axy", "xyz", "yz", "Maaloe et al. 2016, arXiv:1602.05473"),
+    "sdgm": Row("x", "ax", "axy", "yz", "ayz", "the skip model of Maaloe et al. 2016"),
+    "m2": Row(None, "x", "xy", None, "yz", "Kingma et al. 2014, arXiv:1406.5298"),
+    "m1": Row(None, None, "x", None, "z", "Kingma and Welling 2013: the feature extractor of M1+M2"),
+    "avae": Row("x", None, "ax", "xz", "z", "unsupervised, with an auxiliary variable"),
+}

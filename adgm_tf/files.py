@@ -1,0 +1,38 @@
+"""Files that are written whole: a temporary name in the same folder, then a rename."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
+    """Yields a temporary path that becomes `path` if the block succeeds and vanishes if it does not."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = pathlib.Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: os.PathLike | str, text: str) -> None:
+    """Writes `text` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path: os.PathLike | str, value: Any) -> None:
+    """Writes `value` to `path` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")

@@ -1,0 +1,280 @@
+"""The engine that builds a model from its row of the family: one contract for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from jaxtyping import Float, Int
+
+from adgm_tf import distributions, errors, seeds
+from adgm_tf.conditionals import Conditional, Trunk
+from adgm_tf.config import Config
+from adgm_tf.family import FAMILY, Row
+
+tfd = tfp.distributions
+
+
+class Auxiliary(NamedTuple):
+    """Samples of a, drawn once for each (sample, example) and shared by every class and by the classifier.
+
+    Attributes:
+      value: a [K,B,1,A]; [1,B,1,A] where a is a function of x, A = 0 where there is none.
+      log_q: log q(a|x) [K,B,1]; zeros where a has no density.
+      num_samples: K.
+    """
+
+    value: tf.Tensor
+    log_q: tf.Tensor
+    num_samples: int
+
+
+class Terms(NamedTuple):
+    """What log_weight is the sum of, each broadcastable to [K,B,S], nats.
+
+    Attributes:
+      reconstruction: log p(x|.).
+      kl_z: log q(z|.) - log p(z).
+      kl_a: log q(a|x) - log p(a|.).
+      log_p_y: log p(y).
+    """
+
+    reconstruction: tf.Tensor
+    kl_z: tf.Tensor
+    kl_a: tf.Tensor
+    log_p_y: tf.Tensor
+
+    def log_weight(self, kl_weight: tf.Tensor | float = 1.0) -> tf.Tensor:
+        """log p(x|.) + log p(y) - kl_weight (kl_z + kl_a): with weight 1, log p(x,y,z,a) - log q(a|x) - log q(z|.)."""
+        return self.reconstruction + self.log_p_y - kl_weight * (self.kl_z + self.kl_a)
+
+
+class Encoding(NamedTuple):
+    """Means of q(a|x) [B,A] and q(z|.) [B,Z], and the class that q(z|.) was given, int32 [B]."""
+
+    a: tf.Tensor
+    z: tf.Tensor
+    y: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """D, A, Z and C, and the densities and trunk of the conditionals."""
+
+    x_dim: int
+    auxiliary_dim: int
+    latent_dim: int
+    num_classes: int
+    likelihood: str
+    trunk: Trunk
+    class_prior: tuple[float, ...] = ()
+
+
+class GenerativeModel(tf.Module):
+    """A model of the family.
+
+    Args:
+      row: its parents.
+      sizes: its dimensions.
+      seed: seed of the initial weights.
+    """
+
+    def __init__(self, row: Row, sizes: Sizes, seed: int):
+        super().__init__(name="model")
+        self.row, self.sizes = row, sizes
+        dims = dict(a=sizes.auxiliary_dim, x=sizes.x_dim, y=sizes.num_classes, z=sizes.latent_dim)
+        densities = dict(q_a="deterministic" if row.deterministic else "gaussian", q_y="categorical", q_z="gaussian",
+                         p_a="gaussian", p_x=sizes.likelihood)
+        self.conditionals = {}
+        for key, density in densities.items():
+            parents = getattr(row, key)
+            if parents:
+                self.conditionals[key] = Conditional(f"{key}_given_{parents}", {p: dims[p] for p in parents}, key[2],
+                                                     dims[key[2]], density, sizes.trunk, seed)
+        prior = sizes.class_prior or (1 / max(sizes.num_classes, 1),) * sizes.num_classes
+        self.log_prior = [math.log(p) for p in prior]
+        self._create_variables()
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the model has a y."""
+        return self.row.q_y is not None
+
+    def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
+                         training: bool = False) -> Auxiliary:
+        """a_k ~ q(a|x), k = 1..K.
+
+        Args:
+          x: examples [B,D].
+          num_samples: K.
+          seed: int32 [2]; the same seed gives the same noise for any x of the same shape.
+          training: whether batch normalisation uses the statistics of this batch.
+
+        Returns:
+          The samples and their log densities.
+        """
+        no_density = tf.zeros([1, tf.shape(x)[0], 1])
+        if self.row.q_a is None:
+            return Auxiliary(tf.zeros([1, tf.shape(x)[0], 1, 0]), no_density, num_samples)
+        q_a_given_x = self.conditionals["q_a"]({"x": _over_samples(x)}, training=training)
+        if self.row.deterministic:
+            return Auxiliary(q_a_given_x.mean(), no_density, num_samples)
+        a = _draw(q_a_given_x, num_samples, seed)
+        return Auxiliary(a, q_a_given_x.log_prob(a), num_samples)
+
+    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], training: bool = False) -> tfd.Categorical:
+        """q(y|a,x), batch [K,B]; [1,B] where y has no a among its parents or a is a function of x."""
+        parents = {"x": _over_samples(x), "a": a}
+        q_y_given_ax = self.conditionals["q_y"]({p: parents[p] for p in self.row.q_y}, training=training)
+        return tfd.Categorical(logits=tf.squeeze(q_y_given_ax.logits_parameter(), 2))
+
+    def terms(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
+              seed: tf.Tensor, training: bool = False) -> Terms:
+        """The terms of log p(x,y,z,a) - log q(a|x) - log q(z|.), z ~ q(z|.) drawn inside.
+
+        Args:
+          x: examples [B,D].
+          y: class indices, broadcastable to [K,B,S]; None where the model has no y, and then S = 1.
+          auxiliary: samples of a given the same x.
+          seed: int32 [2].
+          training: whether batch normalisation uses the statistics of this batch.
+
+        Returns:
+          The terms, each broadcastable to [K,B,S].
+        """
+        given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
+        q_z = self._of("q_z", given, training)
+        z = _draw(q_z, auxiliary.num_samples, seed)
+        given["z"] = z
+        reconstruction = self._of("p_x", given, training).log_prob(given["x"])
+        p_z = distributions.standard_normal(self.sizes.latent_dim)
+        kl_a = tf.zeros([1, 1, 1])
+        if self.row.p_a is not None:
+            kl_a = auxiliary.log_q - self._p_a(given, training).log_prob(auxiliary.value)
+        log_p_y = tf.zeros([1, 1, 1]) if y is None else tf.gather(tf.constant(self.log_prior), y)
+        return Terms(reconstruction, q_z.log_prob(z) - p_z.log_prob(z), kl_a, log_p_y)
+
+    def log_weight(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
+                   seed: tf.Tensor) -> Float[tf.Tensor, "K B S"]:
+        """log p(x,y,z,a) - log q(a|x) - log q(z|.) [K,B,S], nats; arguments as of `terms`."""
+        return self.terms(x, y, auxiliary, seed).log_weight()
+
+    def classify(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
+        """mean_K q(y|a_k,x), a_k ~ q(a|x): probabilities [B,C]."""
+        a = self.sample_auxiliary(x, num_samples, seed).value
+        return tf.reduce_mean(self.q_y(x, a).probs_parameter(), 0)
+
+    def generate(self, y: Int[tf.Tensor, " B"] | None, z: Float[tf.Tensor, "B Z"],
+                 seed: tf.Tensor | None = None) -> Float[tf.Tensor, "B D"]:
+        """E[x|.] [B,D] given classes y [B] and z [B,Z]; a ~ p(a|.) where x depends on it, its mean without a seed."""
+        given = {"z": _over_samples(z), "y": None if y is None else y[None, :, None]}
+        if "a" in self.row.p_x:
+            p_a = self._p_a(given)
+            given["a"] = p_a.mean() if seed is None else p_a.sample(seed=seed)
+        return self._of("p_x", given).mean()[0, :, 0]
+
+    def encode(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, " B"] | None = None) -> Encoding:
+        """E[a|x] and E[z|.] with a at its mean; y is the most probable class unless given, zeros without classes."""
+        a = self._mean_auxiliary(x)
+        if y is None:
+            y = self.q_y(x, a).mode()[0] if self.has_classes else tf.zeros([tf.shape(x)[0]], tf.int32)
+        z = self._of("q_z", {"x": _over_samples(x), "a": a, "y": y[None, :, None]}).mean()
+        return Encoding(a[0, :, 0], z[0, :, 0], y)
+
+    def reconstruct(self, x: Float[tf.Tensor, "B D"]) -> Float[tf.Tensor, "B D"]:
+        """E[x|.] [B,D] at the encoding of x."""
+        code = self.encode(x)
+        given = {"a": _over_samples(code.a), "y": code.y[None, :, None], "z": _over_samples(code.z)}
+        return self._of("p_x", given).mean()[0, :, 0]
+
+    def kl_per_unit(self, x: Float[tf.Tensor, "B D"], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """KL(q(a|x) || p(a|.)) and KL(q(z|.) || p(z)) of each unit, summed over the examples, in nats: {letter: [units]}.
+
+        y is the most probable class, other parents are drawn from q.
+        """
+        auxiliary = self.sample_auxiliary(x, 1, seeds.fold(seed, seeds.Draw.AUXILIARY))
+        y = self.q_y(x, auxiliary.value).mode()[:, :, None] if self.has_classes else None
+        given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
+        q_z = self._of("q_z", given)
+        given["z"] = _draw(q_z, 1, seeds.fold(seed, seeds.Draw.LATENT))
+        pairs = {"z": (q_z, distributions.standard_normal(self.sizes.latent_dim))}
+        if self.row.p_a is not None:
+            pairs["a"] = (self._of("q_a", given), self._p_a(given))
+        return {letter: tf.reduce_sum(_normal_kl(q, p), [0, 1, 2]) for letter, (q, p) in pairs.items()}
+
+    def _of(self, key: str, given: dict[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
+        return self.conditionals[key]({p: given[p] for p in getattr(self.row, key)}, training=training)
+
+    def _p_a(self, given: dict[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
+        if self.row.p_a == "":
+            return distributions.standard_normal(self.sizes.auxiliary_dim)
+        return self._of("p_a", given, training)
+
+    def _mean_auxiliary(self, x: tf.Tensor) -> tf.Tensor:
+        if self.row.q_a is None:
+            return tf.zeros([1, tf.shape(x)[0], 1, 0])
+        return self.conditionals["q_a"]({"x": _over_samples(x)}).mean()
+
+    def _create_variables(self) -> None:
+        x, seed = tf.zeros([1, self.sizes.x_dim]), seeds.of_run(0)
+        auxiliary = self.sample_auxiliary(x, 1, seed)
+        y = tf.zeros([1, 1, 1], tf.int32) if self.has_classes else None
+        self.terms(x, y, auxiliary, seed)
+        if self.has_classes:
+            self.q_y(x, auxiliary.value)
+
+
+def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int) -> GenerativeModel:
+    """Builds the model that `config` names for examples of `x_shape`.
+
+    Raises:
+      UserError: an option does not fit the data.
+    """
+    if config.trunk == "convolutional" and not is_image:
+        raise errors.UserError(f"trunk=convolutional: {config.dataset} has no images; use perceptron")
+    if config.class_prior and len(config.class_prior) != num_classes:
+        raise errors.UserError(f"class_prior={','.join(map(str, config.class_prior))}: has {len(config.class_prior)} "
+                               f"entries, {config.dataset} has {num_classes} classes")
+    row = FAMILY[config.model]
+    if row.q_y and config.class_sum == "topk" and config.top_k >= num_classes:
+        raise errors.UserError(f"top_k={config.top_k}: must be below the {num_classes} classes of {config.dataset}; "
+                               "class_sum=exact takes all")
+    filters = config.filters if config.trunk == "convolutional" else ()
+    trunk = Trunk(config.hidden_units, config.normalization, filters, x_shape if filters else ())
+    sizes = Sizes(math.prod(x_shape), config.auxiliary_dim, config.latent_dim, num_classes,
+                  likelihood(config, is_image), trunk, config.class_prior)
+    return GenerativeModel(row, sizes, config.seed)
+
+
+def likelihood(config: Config, is_image: bool) -> str:
+    """Returns the density of p(x|.), bernoulli or gaussian.
+
+    Raises:
+      UserError: Bernoulli for real vectors.
+    """
+    if config.likelihood == "bernoulli" and not is_image:
+        raise errors.UserError(f"likelihood=bernoulli: {config.dataset} has real vectors; use gaussian")
+    if config.likelihood == "auto":
+        return "bernoulli" if is_image else "gaussian"
+    return config.likelihood
+
+
+def _over_samples(value: tf.Tensor) -> tf.Tensor:
+    """[B,n] -> [1,B,1,n]: the same for every sample and class."""
+    return value[None, :, None, :]
+
+
+def _draw(q: tfd.Distribution, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+    """Draws K samples a row: [K,B,S,n] from a batch [K,B,S], or from [1,B,S] without repeating its parameters."""
+    if q.batch_shape[0] == num_samples:
+        return q.sample(seed=seed)
+    return tf.squeeze(q.sample(num_samples, seed=seed), 1)
+
+
+def _normal_kl(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor:
+    """KL(N(m,s) || N(m',s')) of each unit."""
+    variance, prior_variance = q.variance(), p.variance()
+    return 0.5 * (tf.math.log(prior_variance / variance) + (variance + (q.mean() - p.mean()) ** 2) / prior_variance - 1)

@@ -1,0 +1,251 @@
+"""Bounds, class-sum estimators, the classification and the consistency term: pure functions of the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from jaxtyping import Float, Int
+
+from adgm_tf import seeds
+from adgm_tf.model import Auxiliary, GenerativeModel, Terms
+
+tfd = tfp.distributions
+
+POWER_ITERATION_STEP = 1.0
+_RECORDED = ("reconstruction", "kl_z", "kl_a")
+
+
+class ClassSet(NamedTuple):
+    """The classes that stand for the sum over y, and how: sum_y q_y f_y ~ sum_S weights f + residual stop(b).
+
+    Attributes:
+      y: class indices, broadcastable to [K,B,S]; None where the model has no y.
+      weights: [K,B,S].
+      residual: [K,B], zero in value; through its gradient any b that does not depend on the drawn class lowers the
+        variance. None where nothing is drawn.
+    """
+
+    y: tf.Tensor | None
+    weights: tf.Tensor
+    residual: tf.Tensor | None
+
+
+def exact(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor) -> ClassSet:
+    """Every class: S = C, weights q(y|a,x)."""
+    del top_k, seed
+    probs = q_y.probs_parameter()
+    return ClassSet(tf.range(probs.shape[-1])[None, None, :], probs, None)
+
+
+def topk(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor) -> ClassSet:
+    """The k most probable classes exactly and one more, s, drawn from the rest: S = k + 1.
+
+    sum_{c in top-k} q_c f_c + stop(r) (q_s / stop(q_s)) (f_s - stop(b)) + r stop(b),  r = 1 - sum_{c in top-k} q_c
+
+    Reference: Liu et al. 2019, arXiv:1810.04777.
+    """
+    log_probs = tf.nn.log_softmax(q_y.logits_parameter())
+    top_log_probs, top = tf.math.top_k(log_probs, top_k)
+    is_top = tf.reduce_any(top[..., None] == tf.range(log_probs.shape[-1]), -2)
+    rest = tf.where(is_top, -math.inf, log_probs)
+    drawn = _draw_class(tf.stop_gradient(rest), seed)
+    log_q_drawn = tf.gather(log_probs, drawn, batch_dims=2)
+    remainder = tf.reduce_sum(tf.where(is_top, 0.0, tf.exp(log_probs)), -1)
+    drawn_weight = tf.stop_gradient(remainder)[..., None] * tf.exp(log_q_drawn - tf.stop_gradient(log_q_drawn))
+    weights = tf.concat([tf.exp(top_log_probs), drawn_weight], -1)
+    return ClassSet(tf.concat([top, drawn], -1), weights, remainder - drawn_weight[..., 0])
+
+
+CLASS_SUMS = {"exact": exact, "topk": topk}
+
+
+def _draw_class(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """One class a row by the Gumbel-max rule: [K,B,C] -> [K,B,1]."""
+    uniform = tf.random.stateless_uniform(tf.shape(logits), seed, minval=1e-20, maxval=1.0)
+    return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), -1, output_type=tf.int32)[..., None]
+
+
+def class_expectation(f: Float[tf.Tensor, "K B S"], classes: ClassSet) -> Float[tf.Tensor, "K B"]:
+    """sum_y q(y|a,x) f(y), estimated over the classes of the set, b = the mean of f over all but the drawn class."""
+    expected = tf.reduce_sum(classes.weights * f, -1)
+    if classes.residual is None:
+        return expected
+    return expected + classes.residual * tf.stop_gradient(tf.reduce_mean(f[..., :-1], -1))
+
+
+def aggregate(log_weight: Float[tf.Tensor, "K B"], num_importance_samples: int) -> Float[tf.Tensor, " B"]:
+    """mean over K/I groups of (logsumexp over the I of a group - log I); with I = 1 the ELBO, mean_K.
+
+    Reference: Burda et al. 2015, arXiv:1509.00519.
+    """
+    groups = tf.reshape(log_weight, [-1, num_importance_samples, tf.shape(log_weight)[-1]])
+    return tf.reduce_mean(tf.reduce_logsumexp(groups, 1) - math.log(num_importance_samples), 0)
+
+
+def labelled_bound(terms: Terms, num_importance_samples: int = 1,
+                   kl_weight: tf.Tensor | float = 1.0) -> Float[tf.Tensor, " B"]:
+    """-L(x,y) = mean_K log_weight(x, y, a_k) [B], nats; `terms` are those of S = 1, the true class."""
+    return aggregate(terms.log_weight(kl_weight)[..., 0], num_importance_samples)
+
+
+def unlabelled_bound(terms: Terms, classes: ClassSet, entropy: Float[tf.Tensor, "#K B"], num_importance_samples: int = 1,
+                     kl_weight: tf.Tensor | float = 1.0) -> Float[tf.Tensor, " B"]:
+    """-U(x) = mean_K sum_y q(y|a_k,x) [ log_weight(x, y, a_k) - log q(y|a_k,x) ] [B], nats.
+
+    Args:
+      terms: those of the classes of the set.
+      classes: what stands for the sum over y.
+      entropy: H(q(y|a_k,x)), exact for every estimator of the sum.
+      num_importance_samples: I, how many samples stand inside the logarithm.
+      kl_weight: weight of the KL terms, for the warm-up.
+
+    Returns:
+      The bound of each example.
+    """
+    expected = class_expectation(terms.log_weight(kl_weight), classes)
+    return aggregate(expected + entropy, num_importance_samples)
+
+
+def classification(q_y: tfd.Categorical, y: Int[tf.Tensor, " B"]) -> Float[tf.Tensor, " B"]:
+    """C(x,y) = mean_K -log q(y|a_k,x) [B], nats."""
+    return -tf.reduce_mean(q_y.log_prob(y[None, :]), 0)
+
+
+def virtual_adversarial(model: GenerativeModel, x: Float[tf.Tensor, "B D"], q_y: tfd.Categorical, num_samples: int,
+                        auxiliary_seed: tf.Tensor, seed: tf.Tensor, radius: float,
+                        training: bool = False) -> Float[tf.Tensor, " B"]:
+    """mean_K KL( stop(q(y|a,x)) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
+
+    r follows the gradient of the same divergence at a small random step: one power iteration.
+
+    Args:
+      model: sees x + r with the same noise of a.
+      x: examples [B,D].
+      q_y: q(y|a,x) of the same x and noise.
+      num_samples: K.
+      auxiliary_seed: the seed that drew a.
+      seed: seed of the random step.
+      radius: length of r in units of x.
+      training: whether batch normalisation uses the statistics of this batch.
+
+    Reference: Miyato et al. 2015, arXiv:1507.00677.
+    """
+    target = tfd.Categorical(logits=tf.stop_gradient(q_y.logits_parameter()))
+
+    def divergence(r):
+        a = model.sample_auxiliary(x + r, num_samples, auxiliary_seed, training).value
+        return tf.reduce_mean(tfd.kl_divergence(target, model.q_y(x + r, a, training)), 0)
+
+    step = POWER_ITERATION_STEP * _unit(tf.random.stateless_normal(tf.shape(x), seed))
+    with tf.GradientTape() as tape:
+        tape.watch(step)
+        distance = tf.reduce_sum(divergence(step))
+    return divergence(radius * _unit(tf.stop_gradient(tape.gradient(distance, step))))
+
+
+def _unit(v: tf.Tensor) -> tf.Tensor:
+    """Rows of length 1; rows of zeros stay zeros."""
+    v = v / (tf.reduce_max(tf.abs(v), -1, keepdims=True) + 1e-30)
+    return v * tf.math.rsqrt(tf.reduce_sum(v * v, -1, keepdims=True) + 1e-12)
+
+
+def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
+                        num_importance_samples: int = 1) -> Float[tf.Tensor, " B"]:
+    """-U(x) [B] with every class and fresh samples, nats: the bound by which runs are compared."""
+    total = num_samples * num_importance_samples
+    auxiliary = model.sample_auxiliary(x, total, seeds.fold(seed, seeds.Draw.AUXILIARY))
+    q_y = model.q_y(x, auxiliary.value) if model.has_classes else None
+    classes, entropy = _classes(q_y, exact, 0, seed)
+    terms = model.terms(x, classes.y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
+    return unlabelled_bound(terms, classes, entropy, num_importance_samples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What the loss is made of; the fields are those of `Config`, `classification_weight` is alpha."""
+
+    num_samples: int
+    num_importance_samples: int
+    class_sum: str
+    top_k: int
+    classification_weight: float
+    consistency: str
+    consistency_weight: float
+    consistency_radius: float
+
+    def loss(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + consistency weight mean(KL), of the means in `report`."""
+        weights = {"labelled/bound": -1.0, "classification": self.classification_weight, "unlabelled/bound": -1.0,
+                   "consistency": self.consistency_weight}
+        return tf.add_n([weight * report[k] for k, weight in weights.items() if k in report])
+
+
+def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: Int[tf.Tensor, " L"],
+                x_unlabelled: Float[tf.Tensor, "U D"], objective: Objective, seed: tf.Tensor,
+                kl_weight: tf.Tensor | float = 1.0, training: bool = True) -> dict[str, tf.Tensor]:
+    """Every term of the loss for every example: {name: [L], [U] or [L+U]}, nats.
+
+    q(a|x) and q(y|a,x) see the labelled and the unlabelled examples in one product; either may be none (L or U = 0).
+    """
+    x, L = tf.concat([x_labelled, x_unlabelled], 0), x_labelled.shape[0]
+    auxiliary_seed, latent_seed = (seeds.fold(seed, d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
+    total = objective.num_samples * objective.num_importance_samples
+    auxiliary = model.sample_auxiliary(x, total, auxiliary_seed, training)
+    logits = model.q_y(x, auxiliary.value, training).logits_parameter() if model.has_classes else None
+    terms = {}
+    if L:
+        of_labelled = model.terms(x_labelled, y[None, :, None], _rows(auxiliary, slice(0, L)),
+                                  seeds.fold(latent_seed, 0), training)
+        terms |= _named("labelled", of_labelled, tf.ones([1, 1, 1]))
+        terms["labelled/bound"] = labelled_bound(of_labelled, objective.num_importance_samples, kl_weight)
+        terms["classification"] = classification(tfd.Categorical(logits=logits[:, :L]), y)
+    if x_unlabelled.shape[0]:
+        q_y = tfd.Categorical(logits=logits[:, L:]) if model.has_classes else None
+        classes, entropy = _classes(q_y, CLASS_SUMS[objective.class_sum], objective.top_k,
+                                    seeds.fold(seed, seeds.Draw.CLASS))
+        of_unlabelled = model.terms(x_unlabelled, classes.y, _rows(auxiliary, slice(L, None)),
+                                    seeds.fold(latent_seed, 1), training)
+        terms |= _named("unlabelled", of_unlabelled, classes.weights)
+        terms["unlabelled/entropy"] = tf.reduce_mean(entropy, 0)
+        terms["unlabelled/bound"] = unlabelled_bound(of_unlabelled, classes, entropy,
+                                                     objective.num_importance_samples, kl_weight)
+    if objective.consistency == "vat" and model.has_classes:
+        terms["consistency"] = virtual_adversarial(
+            model, x, tfd.Categorical(logits=logits), total, auxiliary_seed, seeds.fold(seed, seeds.Draw.DIRECTION),
+            objective.consistency_radius, training)
+    return terms
+
+
+def term_names(model: GenerativeModel, labelled: int, unlabelled: int, objective: Objective) -> tuple[str, ...]:
+    """Returns the names that `per_example` reports for batches of those sizes."""
+    names = [f"labelled/{n}" for n in ("bound", *_RECORDED)] + ["classification"] if labelled else []
+    if unlabelled:
+        names += [f"unlabelled/{n}" for n in ("bound", *_RECORDED, "entropy")]
+    if objective.consistency == "vat" and model.has_classes:
+        names.append("consistency")
+    return tuple(names)
+
+
+def _classes(q_y: tfd.Categorical | None, class_sum: Callable, top_k: int,
+             seed: tf.Tensor) -> tuple[ClassSet, tf.Tensor]:
+    """Returns the class set and the entropy of q(y|a,x) [K,B]; without y, one slot and no entropy."""
+    if q_y is None:
+        return ClassSet(None, tf.ones([1, 1, 1]), None), tf.zeros([1, 1])
+    return class_sum(q_y, top_k, seed), q_y.entropy()
+
+
+def _rows(auxiliary: Auxiliary, rows: slice) -> Auxiliary:
+    return Auxiliary(auxiliary.value[:, rows], auxiliary.log_q[:, rows], auxiliary.num_samples)
+
+
+def _named(prefix: str, terms: Terms, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The expected terms of each example, for the record only."""
+    def expected(term):
+        return tf.stop_gradient(tf.reduce_mean(tf.reduce_sum(weights * term, -1), 0))
+
+    return {f"{prefix}/{name}": expected(getattr(terms, name)) for name in _RECORDED}

@@ -1,0 +1,1 @@
+"""Training: the strategy, one step, the loop around it, and the actions between its calls."""

@@ -1,0 +1,64 @@
+"""What a configuration comes to on its data: batch sizes, epochs, steps and the weight of the classification term."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from adgm_tf import errors
+from adgm_tf.config import Config
+from adgm_tf.data.splits import Splits
+from adgm_tf.family import FAMILY
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Numbers that follow from a configuration and the sizes of its splits.
+
+    Attributes:
+      labelled_batch_size: labelled examples a step; 0 where the model sees no labels.
+      unlabelled_batch_size: unlabelled examples a step; 0 in the supervised setting.
+      steps_per_epoch: steps of one pass over the unlabelled examples, or over the labelled ones if there are no others.
+      num_steps: steps of the run.
+      num_train: N.
+      classification_weight: alpha.
+      notes: lines that say what this comes to.
+    """
+
+    labelled_batch_size: int
+    unlabelled_batch_size: int
+    steps_per_epoch: float
+    num_steps: int
+    num_train: int
+    classification_weight: float
+    notes: tuple[str, ...]
+
+
+def make(config: Config, splits: Splits) -> Plan:
+    """Works out the plan.
+
+    Raises:
+      UserError: the model would have nothing to learn from.
+    """
+    has_classes = FAMILY[config.model].q_y is not None
+    if not has_classes and not len(splits.unlabelled):
+        raise errors.UserError(f"num_labels={config.num_labels}: {config.model} has no y and learns from unlabelled "
+                               "examples only; use --num_labels=0")
+    labelled = config.labelled_batch_size if has_classes and len(splits.labelled) else 0
+    unlabelled = config.unlabelled_batch_size if len(splits.unlabelled) else 0
+    examples, batch = (len(splits.unlabelled), unlabelled) if unlabelled else (len(splits.labelled), labelled)
+    steps_per_epoch = examples / batch
+    num_steps = math.ceil(config.num_epochs * steps_per_epoch) if config.num_epochs else config.num_steps
+    alpha, how = _alpha(config, splits) if labelled else (0.0, "no labels")
+    notes = [f"an epoch is {steps_per_epoch:g} steps: {examples:,} examples in batches of {batch}",
+             f"alpha, the weight of a labelled example's classification term, is {alpha:g} ({how})"]
+    if not has_classes:
+        notes[1] = f"{config.model} has no y: labels, classification and consistency terms are not used"
+    return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha, tuple(notes))
+
+
+def _alpha(config: Config, splits: Splits) -> tuple[float, str]:
+    if config.classification_weight is not None:
+        return config.classification_weight, "as given"
+    alpha = config.classification_beta * splits.num_train / len(splits.labelled)
+    return alpha, f"beta N / N_labelled = {config.classification_beta:g} x {splits.num_train} / {len(splits.labelled)}"

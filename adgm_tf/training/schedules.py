@@ -1,0 +1,52 @@
+"""The learning rate as a function of the step, by name."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+import tf_keras
+
+from adgm_tf.config import Config
+
+
+class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """constant; staircase: rate x factor^floor(epoch / every); cosine: rate (1 + cos(pi step / steps)) / 2.
+
+    Args:
+      config: names the schedule and its numbers.
+      steps_per_epoch: steps in one pass over the data.
+      num_steps: steps of the run.
+    """
+
+    def __init__(self, config: Config, steps_per_epoch: float, num_steps: int):
+        self.config, self.steps_per_epoch, self.num_steps = config, steps_per_epoch, num_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the learning rate of `step`, float32 []."""
+        step = tf.cast(step, tf.float32)
+        factor = SCHEDULES[self.config.learning_rate_schedule](self, step)
+        return tf.maximum(self.config.learning_rate * factor, self.config.learning_rate_floor)
+
+    def staircase(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns factor^floor(epoch / every)."""
+        every = self.config.staircase_epochs * self.steps_per_epoch
+        return self.config.staircase_factor ** tf.floor(step / every)
+
+    def cosine(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns (1 + cos(pi step / steps)) / 2."""
+        return 0.5 * (1 + tf.cos(math.pi * tf.minimum(step / self.num_steps, 1.0)))
+
+    def constant(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns 1."""
+        return tf.ones_like(step)
+
+
+SCHEDULES = {"constant": Schedule.constant, "staircase": Schedule.staircase, "cosine": Schedule.cosine}
+
+
+def kl_weight(config: Config, step: tf.Tensor) -> tf.Tensor:
+    """Returns the weight of the KL terms: min(1, (step + 1) / kl_warmup_steps), float32 []."""
+    if not config.kl_warmup_steps:
+        return tf.ones([])
+    return tf.minimum(1.0, tf.cast(step + 1, tf.float32) / config.kl_warmup_steps)

@@ -1,0 +1,140 @@
+"""One training step: batch, loss, gradient, update, under any strategy."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tf_keras
+
+from adgm_tf import model as model_lib
+from adgm_tf import errors, objectives, seeds
+from adgm_tf.config import Config
+from adgm_tf.data import resident
+from adgm_tf.data.splits import Splits
+from adgm_tf.training import schedules
+from adgm_tf.training.plan import Plan
+
+
+class Trainer:
+    """A model, its optimiser and the compiled loop of many steps.
+
+    Args:
+      config: the run's configuration.
+      plan: what it comes to.
+      splits: the data.
+      strategy: where it runs; everything is created inside its scope.
+    """
+
+    def __init__(self, config: Config, plan: Plan, splits: Splits, strategy: tf.distribute.Strategy):
+        self.config, self.plan, self.strategy = config, plan, strategy
+        self.seed = seeds.of_run(config.seed)
+        with strategy.scope():
+            self.model = model_lib.build(config, splits.x_shape, splits.is_image, splits.num_classes)
+            self.schedule = schedules.Schedule(config, plan.steps_per_epoch, plan.num_steps)
+            self.optimizer = tf_keras.optimizers.legacy.Adam(self.schedule)
+            self.optimizer._create_all_weights(self.model.trainable_variables)
+            averaged = self.model.trainable_variables if config.ema_decay else []
+            self.averages = [tf.Variable(v, trainable=False) for v in averaged]
+        self.objective = objectives.Objective(
+            config.num_samples, config.num_importance_samples, config.class_sum, config.top_k,
+            plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius)
+        self.batches = resident.Batches(
+            plan.labelled_batch_size, plan.unlabelled_batch_size, strategy.num_replicas_in_sync, splits.scaling,
+            binarizes(config, splits), self.seed)
+        self.arrays = resident.place(splits, strategy)
+        self.term_names = (*objectives.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,
+                                                  self.objective), "loss")
+        extra = ("weight_prior",) if config.weight_prior else ()
+        self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
+        self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
+            else self.loss_and_gradients
+        self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
+
+    @property
+    def step(self) -> int:
+        """Steps taken so far."""
+        return int(self.optimizer.iterations)
+
+    def train(self, num_steps: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Takes `num_steps` steps in one call; stops inside it after the first step whose terms are not all finite.
+
+        Returns:
+          The mean of every term over the steps taken, and the terms of the last of them.
+        """
+        sums, last, count = self._train(self.optimizer.iterations.read_value(), tf.constant(num_steps, tf.int64),
+                                        self.arrays)
+        mean = sums.numpy() / max(int(count), 1)
+        return dict(zip(self.names, mean.tolist(), strict=True)), dict(zip(self.names, last.numpy().tolist(), strict=True))
+
+    def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: resident.Arrays) -> tuple[tf.Tensor, ...]:
+        def body(sums, last, count):
+            del last
+            report = self.strategy.run(self._replica_step, args=(arrays, start + count))
+            report = self.strategy.experimental_local_results(report)[0]
+            self._update_averages(start + count)
+            return sums + report, report, count + 1
+
+        def going(sums, last, count):
+            del sums
+            return (count < num_steps) & tf.reduce_all(tf.math.is_finite(last))
+
+        zeros = tf.zeros([len(self.names)])
+        return tf.while_loop(going, body, (zeros, zeros, tf.zeros([], tf.int64)), parallel_iterations=1)
+
+    def _replica_step(self, arrays: resident.Arrays, step: tf.Tensor) -> tf.Tensor:
+        """Takes one step on one replica; returns the terms, the same on every replica, in the order of `names`."""
+        context = tf.distribute.get_replica_context()
+        replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
+        seed = seeds.fold(self.seed, step, replica)
+        batch = self.batches.take(arrays, step, replica, seed)
+        terms, gradients = self._gradients(batch, seed, schedules.kl_weight(self.config, step))
+        if self.strategy.num_replicas_in_sync > 1:
+            terms, gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, (terms, gradients))
+        variables = self.model.trainable_variables
+        report = dict(zip(self.term_names, tf.unstack(terms), strict=True))
+        if self.config.weight_prior:
+            gradients = [g + v / self.plan.num_train for g, v in zip(gradients, variables, strict=True)]
+            report["weight_prior"] = tf.add_n([tf.nn.l2_loss(v) for v in variables]) / self.plan.num_train
+            report["loss"] += report["weight_prior"]
+        report["gradient_norm"] = tf.linalg.global_norm(gradients)
+        if self.config.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm, use_norm=report["gradient_norm"])
+        report["learning_rate"] = self.schedule(step)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True), experimental_aggregate_gradients=False)
+        return tf.stack([report[name] for name in self.names])
+
+    def loss_and_gradients(self, batch: resident.Batch, seed: tf.Tensor,
+                           kl_weight: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """One replica's share of the terms, in the order of `term_names`, and of the gradient of J.
+
+        Sums over examples are divided by the global batch sizes, so that shares add up over replicas.
+        """
+        sizes = {"labelled": self.plan.labelled_batch_size, "unlabelled": self.plan.unlabelled_batch_size,
+                 "classification": self.plan.labelled_batch_size,
+                 "consistency": self.plan.labelled_batch_size + self.plan.unlabelled_batch_size}
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            terms = objectives.per_example(self.model, *batch, self.objective, seed, kl_weight)
+            report = {name: tf.reduce_sum(v) / sizes[name.split("/")[0]] for name, v in terms.items()}
+            report["loss"] = self.objective.loss(report)
+        gradients = tape.gradient(report["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return tf.stack([report[name] for name in self.term_names]), [tf.convert_to_tensor(g) for g in gradients]
+
+    def _update_averages(self, step: tf.Tensor) -> None:
+        """average += (1 - decay) (weight - average), decay rising from 1/10 to `ema_decay` over the first steps."""
+        steps = tf.cast(step, tf.float32)
+        rate = 1 - tf.minimum(self.config.ema_decay, (1 + steps) / (10 + steps))
+        for average, variable in zip(self.averages, self.model.trainable_variables, strict=False):
+            self.strategy.extended.update(average, lambda a, v: a.assign_add(rate * (v - a)), args=(variable,))
+
+
+def binarizes(config: Config, splits: Splits) -> bool:
+    """Whether training draws binary pixels.
+
+    Raises:
+      UserError: real vectors cannot be binarised.
+    """
+    if config.binarization == "bernoulli" and not splits.is_image:
+        raise errors.UserError(f"binarization=bernoulli: {config.dataset} has real vectors; use none")
+    if config.binarization == "auto":
+        return model_lib.likelihood(config, splits.is_image) == "bernoulli"
+    return config.binarization == "bernoulli"

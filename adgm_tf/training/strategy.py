@@ -1,0 +1,68 @@
+"""The distribution strategy that a configuration asks for."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import tensorflow as tf
+
+from adgm_tf import errors
+from adgm_tf.config import Config
+
+
+def make(config: Config) -> tf.distribute.Strategy:
+    """Returns the strategy; to be called before TensorFlow does anything else.
+
+    Raises:
+      UserError: a named device does not exist, TF_CONFIG is missing, or the batches do not divide by the replicas.
+    """
+    strategy = _make(config)
+    replicas = strategy.num_replicas_in_sync
+    for name in ("labelled_batch_size", "unlabelled_batch_size"):
+        if getattr(config, name) % replicas:
+            raise errors.UserError(f"{name}={getattr(config, name)}: must divide by the {replicas} replicas")
+    return strategy
+
+
+def _make(config: Config) -> tf.distribute.Strategy:
+    kind = config.strategy
+    if kind == "multi_worker" and "TF_CONFIG" not in os.environ:
+        raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG")
+    if kind == "multi_worker" or (kind == "auto" and "TF_CONFIG" in os.environ):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    _make_logical_cpus(config.devices)
+    _check_devices(config.devices)
+    if kind == "mirrored" or len(config.devices) > 1 or (kind == "auto" and len(_names("GPU")) > 1 and not config.devices):
+        return tf.distribute.MirroredStrategy(list(config.devices) or _names("GPU") or None)
+    if config.devices:
+        return tf.distribute.OneDeviceStrategy(config.devices[0])
+    return tf.distribute.get_strategy()
+
+
+def _make_logical_cpus(devices: tuple[str, ...]) -> None:
+    """Splits the CPU where more than one is named, such as CPU:0,CPU:1."""
+    numbers = [int(m.group(1)) for m in (re.fullmatch(r"/?(?:device:)?CPU:(\d+)", d, re.IGNORECASE) for d in devices) if m]
+    if numbers and max(numbers) > 0:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * (max(numbers) + 1))
+
+
+def _names(kind: str) -> list[str]:
+    return [d.name.removeprefix("/device:") for d in tf.config.list_logical_devices(kind)]
+
+
+def _check_devices(devices: tuple[str, ...]) -> None:
+    known = [*_names("CPU"), *_names("GPU")]
+    for device in devices:
+        if device.upper().removeprefix("/").removeprefix("DEVICE:") not in known:
+            raise errors.unknown("devices", device, known)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run directory: the only one, or the first of several workers."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (
+        resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)

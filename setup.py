@@ -1,0 +1,41 @@
+"""Installs adgm_tf; BUILD.md says which versions were tried."""
+
+import pathlib
+import re
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "adgm_tf" / "__init__.py").read_text()).group(1)
+
+setuptools.setup(
+    name="adgm_tf",
+    version=VERSION,
+    description="Auxiliary deep generative models for semi-supervised learning",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    packages=setuptools.find_packages(include=["adgm_tf", "adgm_tf.*"]),
+    python_requires=">=3.11,<3.13",
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "tf-keras>=2.21,<2.22",
+        "tensorflow-probability>=0.25,<0.26",
+        "tensorflow-datasets>=4.9.10,<4.10",
+        "importlib_resources>=6,<8",
+        "tensorboard>=2.21,<2.22",
+        "absl-py>=2.3,<3",
+        "numpy>=1.26,<2.4",
+        "jaxtyping>=0.3.6,<0.4",
+        "matplotlib>=3.9,<4",
+        "mlxtend>=0.24,<0.26",
+        "pandas>=2.2,<4",
+        "scikit-learn>=1.5,<2",
+        "tqdm>=4.66,<5",
+    ],
+    extras_require={
+        "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "test": ["beartype>=0.22,<0.24", "pytest>=8.3,<10", "ruff>=0.15,<0.18"],
+    },
+)
