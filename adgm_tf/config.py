@@ -65,7 +65,8 @@ class Config:
                             "probable and one drawn from the rest (unbiased).", choices=("exact", "topk"))
     top_k: int = option(1, "Classes that topk takes exactly.", minimum=1)
     classification_weight: float | None = option(None, "alpha: multiplies the classification term of a labelled "
-                                                 "example. If not given: classification_beta N / N_labelled.", minimum=0)
+                                                 "example; classification_beta N / N_labelled if not given.",
+                                                 minimum=0)
     classification_beta: float = option(0.1, "beta of alpha = beta N / N_labelled.", minimum=0)
     kl_warmup_steps: int = option(0, "Steps over which the weight of the KL terms grows from 0 to 1.", minimum=0)
     weight_prior: bool = option(True, "Add -log N(weights|0,1) / N to the loss.")
@@ -107,7 +108,8 @@ class Config:
         if self.class_prior and min(self.class_prior) == 0:
             raise errors.UserError(f"class_prior={_shown(self.class_prior)}: every probability must be above 0")
         if self.class_prior and abs(sum(self.class_prior) - 1) > 1e-4:
-            raise errors.UserError(f"class_prior={_shown(self.class_prior)}: must sum to 1, sums to {sum(self.class_prior):g}")
+            raise errors.UserError(f"class_prior={_shown(self.class_prior)}: must sum to 1, and sums to "
+                                   f"{sum(self.class_prior):g}")
         if self.ema_decay == 1:
             raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
         if self.learning_rate == 0:

@@ -125,7 +125,8 @@ class GenerativeModel(tf.Module):
         a = _draw(q_a_given_x, num_samples, seed)
         return Auxiliary(a, q_a_given_x.log_prob(a), num_samples)
 
-    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], training: bool = False) -> tfd.Categorical:
+    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"],
+            training: bool = False) -> tfd.Categorical:
         """q(y|a,x), batch [K,B]; [1,B] where y has no a among its parents or a is a function of x."""
         parents = {"x": _over_samples(x), "a": a}
         q_y_given_ax = self.conditionals["q_y"]({p: parents[p] for p in self.row.q_y}, training=training)
@@ -163,8 +164,14 @@ class GenerativeModel(tf.Module):
         return self.terms(x, y, auxiliary, seed).log_weight()
 
     def classify(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
-        """mean_K q(y|a_k,x), a_k ~ q(a|x): probabilities [B,C]."""
-        a = self.sample_auxiliary(x, num_samples, seed).value
+        """mean_K q(y|a_k,x), a_k ~ q(a|x): probabilities [B,C].
+
+        The noise of a is shared by the examples, so that an answer does not depend on the rest of the batch.
+        """
+        a = self._mean_auxiliary(x)
+        if self.row.p_a is not None:
+            noise = tf.random.stateless_normal([num_samples, 1, 1, self.sizes.auxiliary_dim], seed)
+            a += self._of("q_a", {"x": _over_samples(x)}).stddev() * noise
         return tf.reduce_mean(self.q_y(x, a).probs_parameter(), 0)
 
     def generate(self, y: Int[tf.Tensor, " B"] | None, z: Float[tf.Tensor, "B Z"],
@@ -191,7 +198,7 @@ class GenerativeModel(tf.Module):
         return self._of("p_x", given).mean()[0, :, 0]
 
     def kl_per_unit(self, x: Float[tf.Tensor, "B D"], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """KL(q(a|x) || p(a|.)) and KL(q(z|.) || p(z)) of each unit, summed over the examples, in nats: {letter: [units]}.
+        """KL(q(a|x) || p(a|.)) and KL(q(z|.) || p(z)) of each unit, summed over the examples: {letter: [units]}, nats.
 
         y is the most probable class, other parents are drawn from q.
         """

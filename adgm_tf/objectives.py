@@ -93,8 +93,8 @@ def labelled_bound(terms: Terms, num_importance_samples: int = 1,
     return aggregate(terms.log_weight(kl_weight)[..., 0], num_importance_samples)
 
 
-def unlabelled_bound(terms: Terms, classes: ClassSet, entropy: Float[tf.Tensor, "#K B"], num_importance_samples: int = 1,
-                     kl_weight: tf.Tensor | float = 1.0) -> Float[tf.Tensor, " B"]:
+def unlabelled_bound(terms: Terms, classes: ClassSet, entropy: Float[tf.Tensor, "#K #B"],
+                     num_importance_samples: int = 1, kl_weight: tf.Tensor | float = 1.0) -> Float[tf.Tensor, " B"]:
     """-U(x) = mean_K sum_y q(y|a_k,x) [ log_weight(x, y, a_k) - log q(y|a_k,x) ] [B], nats.
 
     Args:
@@ -179,7 +179,7 @@ class Objective:
     consistency_radius: float
 
     def loss(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + consistency weight mean(KL), of the means in `report`."""
+        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + weight mean(consistency), of the means in `report`."""
         weights = {"labelled/bound": -1.0, "classification": self.classification_weight, "unlabelled/bound": -1.0,
                    "consistency": self.consistency_weight}
         return tf.add_n([weight * report[k] for k, weight in weights.items() if k in report])

@@ -96,7 +96,8 @@ def split(source: source_lib.Source, config: Config) -> Splits:
                   _scaling(source, pool), source.class_names, source.train_x.shape[1:], source.is_image)
 
 
-def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, name: str, dataset: str) -> np.ndarray:
+def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, name: str,
+           dataset: str) -> np.ndarray:
     """Returns the sorted rows of `count` examples, as evenly spread over the classes as the count allows.
 
     Raises:

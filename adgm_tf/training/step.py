@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 import tf_keras
 
-from adgm_tf import model as model_lib
 from adgm_tf import errors, objectives, seeds
+from adgm_tf import model as model_lib
 from adgm_tf.config import Config
 from adgm_tf.data import resident
 from adgm_tf.data.splits import Splits
@@ -47,6 +50,7 @@ class Trainer:
         self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
             else self.loss_and_gradients
+        self._vote = tf.function(self._count_votes, autograph=False)
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
 
     @property
@@ -63,7 +67,27 @@ class Trainer:
         sums, last, count = self._train(self.optimizer.iterations.read_value(), tf.constant(num_steps, tf.int64),
                                         self.arrays)
         mean = sums.numpy() / max(int(count), 1)
-        return dict(zip(self.names, mean.tolist(), strict=True)), dict(zip(self.names, last.numpy().tolist(), strict=True))
+        return tuple(dict(zip(self.names, v.tolist(), strict=True)) for v in (mean, last.numpy()))
+
+    @contextlib.contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """Puts the averages, if there are any, in the place of the weights for as long as the block lasts."""
+        kept = [tf.identity(v) for v, _ in zip(self.model.trainable_variables, self.averages, strict=False)]
+        for variable, average in zip(self.model.trainable_variables, self.averages, strict=False):
+            variable.assign(average)
+        yield
+        for variable, value in zip(self.model.trainable_variables, kept, strict=False):
+            variable.assign(value)
+
+    def any_worker(self, flag: bool) -> bool:
+        """Whether `flag` is set on any worker: all of them get the same answer."""
+        if self.strategy.num_replicas_in_sync == 1:
+            return flag
+        votes = self._vote(tf.constant(float(flag)))
+        return float(votes) > 0
+
+    def _count_votes(self, vote: tf.Tensor) -> tf.Tensor:
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, self.strategy.run(lambda v: v, args=(vote,)), axis=None)
 
     def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: resident.Arrays) -> tuple[tf.Tensor, ...]:
         def body(sums, last, count):

@@ -33,7 +33,8 @@ def _make(config: Config) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     _make_logical_cpus(config.devices)
     _check_devices(config.devices)
-    if kind == "mirrored" or len(config.devices) > 1 or (kind == "auto" and len(_names("GPU")) > 1 and not config.devices):
+    several_gpus = kind == "auto" and len(_names("GPU")) > 1 and not config.devices
+    if kind == "mirrored" or len(config.devices) > 1 or several_gpus:
         return tf.distribute.MirroredStrategy(list(config.devices) or _names("GPU") or None)
     if config.devices:
         return tf.distribute.OneDeviceStrategy(config.devices[0])
@@ -42,7 +43,8 @@ def _make(config: Config) -> tf.distribute.Strategy:
 
 def _make_logical_cpus(devices: tuple[str, ...]) -> None:
     """Splits the CPU where more than one is named, such as CPU:0,CPU:1."""
-    numbers = [int(m.group(1)) for m in (re.fullmatch(r"/?(?:device:)?CPU:(\d+)", d, re.IGNORECASE) for d in devices) if m]
+    matches = (re.fullmatch(r"/?(?:device:)?CPU:(\d+)", d, re.IGNORECASE) for d in devices)
+    numbers = [int(m.group(1)) for m in matches if m]
     if numbers and max(numbers) > 0:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * (max(numbers) + 1))

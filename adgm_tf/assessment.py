@@ -1,0 +1,67 @@
+"""The assessment of a run on a set of examples: figures of merit, and figures to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adgm_tf import figures, files, metrics
+from adgm_tf.baselines import label_spreading as label_spreading_lib
+from adgm_tf.data.splits import Examples
+from adgm_tf.runs import Run
+
+
+def assess(run: Run, examples: Examples, split: str, num_samples: int | None = None, num_importance_samples: int = 0,
+           label_spreading: bool = False) -> dict[str, Any]:
+    """Evaluates a run on examples; writes `evaluation.json` and figures to its directory.
+
+    Args:
+      run: the run.
+      examples: what to evaluate on.
+      split: their name.
+      num_samples: samples of a that the classifier averages; None as in training.
+      num_importance_samples: if positive, also estimate log p(x) with this many.
+      label_spreading: whether to add the error of LabelSpreading, if the run has labels.
+
+    Returns:
+      The figures of merit, by name.
+    """
+    evaluator = run.evaluator(num_samples)
+    found: dict[str, Any] = {"split": split, "step": run.step, "num_examples": len(examples),
+                             "bound_nats": evaluator.bound_nats(examples)}
+    if num_importance_samples:
+        found["num_importance_samples"] = num_importance_samples
+        found["log_likelihood_nats"] = evaluator.importance_bound_nats(examples, num_importance_samples)
+    if run.model.has_classes and len(run.splits.labelled):
+        found |= _classified(run, examples, evaluator.probs(examples))
+        if label_spreading:
+            found["label_spreading_error_percent"] = label_spreading_lib.error_percent(run.splits, examples)
+    kl = evaluator.kl_per_unit(examples)
+    for letter, values in sorted(kl.items()):
+        found[f"active_units_{letter}"] = int(np.sum(values > figures.ACTIVE_NATS))
+        found[f"kl_per_unit_{letter}_nats"] = np.sort(values)[::-1].tolist()
+    figures.write_png(run.figure_path("kl_per_unit"), figures.kl_per_unit(kl))
+    files.write_json(run.path / "evaluation.json", found)
+    return found
+
+
+def _classified(run: Run, examples: Examples, probs: np.ndarray) -> dict[str, Any]:
+    error = metrics.error_percent(probs, examples.y)
+    title = f"{run.config.model} on {run.config.dataset}: {error:.2f} % error"
+    picture = figures.confusion(metrics.confusion(probs, examples.y), run.splits.class_names, title)
+    figures.write_png(run.figure_path("confusion_matrix"), picture)
+    return {"error_percent": error, "log_loss_nats": metrics.log_loss_nats(probs, examples.y),
+            "class_error_percent": dict(zip(run.splits.class_names, metrics.class_error_percent(probs, examples.y),
+                                            strict=True))}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Returns the assessment as text."""
+    plain = {k: v for k, v in found.items() if not isinstance(v, (list, dict))}
+    text = pd.Series(plain, dtype=object).map(lambda v: f"{v:.3f}" if isinstance(v, float) else v).to_string()
+    if "class_error_percent" in found:
+        by_class = pd.Series(found["class_error_percent"], dtype=float, name="error %").rename_axis("class")
+        text += "\n\n" + by_class.to_frame().T.to_string(float_format="%.2f")
+    return text

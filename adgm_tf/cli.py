@@ -1,0 +1,89 @@
+"""What the entry points share: one line for an error, flags that name a run, quiet libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+from absl import app, flags, logging
+
+from adgm_tf import errors
+
+USER_ERROR_STATUS = 2
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def run(main: Callable[[], None], doc: str) -> None:
+    """Parses the flags, calls `main`, and ends a UserError or a full disk in one line and status 2."""
+    def guarded(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]}: every option is a flag, --name=value")
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
+        try:
+            main()
+        except errors.UserError as error:
+            _leave(str(error))
+        except Exception as error:
+            if not _is_full_disk(error):
+                raise
+            name = getattr(error, "filename", None)
+            _leave(f"no space left on the device{f' to write {name}' if name else ''}; nothing more was written, and "
+                   "the files written before are whole")
+
+    sys.modules["__main__"].__doc__ = doc
+    try:
+        app.run(guarded)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Drops what C libraries write to standard error inside the block: TensorFlow's remarks at import."""
+    sys.stderr.flush()
+    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Whether this is ENOSPC or EDQUOT, from Python or from TensorFlow's file system."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return type(error).__module__.startswith("tensorflow") and "No space left on device" in str(error)
+
+
+def _leave(line: str) -> None:
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(USER_ERROR_STATUS)
+
+
+def define_run_flags() -> None:
+    """Defines the flags of an entry point that reads a finished run."""
+    flags.DEFINE_string("run_dir", None, "Run directory.")
+    flags.DEFINE_string("weights", "last", "last, or best: those with the lowest validation error.")
+    flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS data sets; that of the run if not given.")
+
+
+def required(name: str) -> str:
+    """Returns the value of a flag that must be given.
+
+    Raises:
+      UserError: it is not.
+    """
+    value = getattr(flags.FLAGS, name)
+    if not value:
+        raise errors.UserError(f"{name}: must be given, as --{name}=...")
+    return value

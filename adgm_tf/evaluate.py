@@ -1,0 +1,40 @@
+"""Evaluates a run: error, bound, error by class, confusion matrix, KL of each unit.
+
+python -m adgm_tf.evaluate --run_dir=RUN
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from adgm_tf import cli
+
+
+def define_flags() -> None:
+    """Defines the flags of this entry point."""
+    cli.define_run_flags()
+    flags.DEFINE_string("split", "test", "test, valid, unlabelled or labelled.")
+    flags.DEFINE_string("dataset", None, "Evaluate on this data set of the same shape; that of the run if not given.")
+    flags.DEFINE_integer("num_samples", None, "Samples of a that the classifier averages; as in training if not given.",
+                         lower_bound=1)
+    flags.DEFINE_integer("num_importance_samples", 0, "Also estimate log p(x) with this many importance samples.",
+                         lower_bound=0)
+    flags.DEFINE_bool("label_spreading", False, "Also give the error of scikit-learn's LabelSpreading on this split.")
+
+
+def main() -> None:
+    """Prints the evaluation and writes evaluation.json and figures to the run directory."""
+    values = flags.FLAGS
+    run_dir = cli.required("run_dir")
+    with cli.quietly():
+        from adgm_tf import assessment, runs
+    run = runs.load(run_dir, values.weights, values.data_dir)
+    examples = runs.examples(run, values.split, values.dataset, values.data_dir)
+    found = assessment.assess(run, examples, values.split, values.num_samples, values.num_importance_samples,
+                              values.label_spreading)
+    print(assessment.table(found))
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main, __doc__)

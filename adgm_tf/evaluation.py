@@ -1,0 +1,65 @@
+"""What a model says of a set of examples: probabilities, error, bound, KL of each unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from adgm_tf import metrics, objectives, seeds
+from adgm_tf.data.splits import Examples, Scaling
+from adgm_tf.model import GenerativeModel
+
+
+class Evaluator:
+    """A model's answers, batch by batch, on grey values.
+
+    Args:
+      model: the model.
+      scaling: from what the source gives to what the model sees.
+      num_samples: samples of a that the classifier averages.
+      batch_size: examples at once.
+      seed: seed of the run.
+    """
+
+    def __init__(self, model: GenerativeModel, scaling: Scaling, num_samples: int, batch_size: int, seed: int):
+        self.model, self.scaling, self.batch_size = model, scaling, batch_size
+        self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
+        self._classify = self._compile(lambda x, seed: model.classify(x, num_samples, self.seed))
+        self._bound = self._compile(lambda x, seed: objectives.unlabelled_bound_of(model, x, 1, seed))
+        self._kl = self._compile(model.kl_per_unit)
+
+    def probs(self, examples: Examples) -> np.ndarray:
+        """Returns q(y|x) averaged over samples of a, [N,C]."""
+        return np.concatenate(self._batches(self._classify, examples))
+
+    def error_percent(self, examples: Examples) -> float:
+        """Returns the error of the classifier on the examples."""
+        return metrics.error_percent(self.probs(examples), examples.y)
+
+    def bound_nats(self, examples: Examples) -> float:
+        """Returns the mean of -U(x), one sample an example and every class."""
+        return float(np.concatenate(self._batches(self._bound, examples)).mean())
+
+    def kl_per_unit(self, examples: Examples) -> dict[str, np.ndarray]:
+        """Returns {letter: KL [units]}, the mean over the examples, nats."""
+        sums = self._batches(self._kl, examples)
+        return {letter: sum(s[letter] for s in sums) / len(examples) for letter in sums[0]}
+
+    def importance_bound_nats(self, examples: Examples, num_importance_samples: int) -> float:
+        """Returns the mean of the importance weighted bound with that many samples, an estimate of log p(x)."""
+        bound = self._compile(lambda x, seed: objectives.unlabelled_bound_of(self.model, x, 1, seed,
+                                                                             num_importance_samples))
+        rows = max(1, self.batch_size // num_importance_samples)
+        return float(np.concatenate(self._batches(bound, examples, rows)).mean())
+
+    def _compile(self, function: Callable) -> Callable:
+        spec = [tf.TensorSpec([None, self.model.sizes.x_dim], tf.float32), tf.TensorSpec([2], tf.int32)]
+        return tf.function(function, input_signature=spec, autograph=False)
+
+    def _batches(self, function: Callable, examples: Examples, batch_size: int | None = None) -> list:
+        size = batch_size or self.batch_size
+        return [tf.nest.map_structure(lambda t: t.numpy(), function(
+            tf.constant(self.scaling(examples.x[i: i + size])), seeds.fold(self.seed, i)))
+            for i in range(0, len(examples), size)]

@@ -1,0 +1,85 @@
+"""Figures as arrays and PNG files."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import matplotlib as mpl
+import numpy as np
+
+from adgm_tf import files
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+ACTIVE_NATS = 0.01
+
+
+def image_grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
+    """Returns uint8 [height, width, 3]: images [rows, columns, H, W, channels] in [0,1], white lines between them."""
+    rows, columns, height, width, channels = images.shape
+    framed = np.ones((rows, columns, height + gap, width + gap, channels))
+    framed[:, :, :height, :width] = np.clip(images, 0, 1)
+    grid = framed.transpose(0, 2, 1, 3, 4).reshape(rows * (height + gap), columns * (width + gap), channels)
+    grid = np.pad(grid, ((gap, 0), (gap, 0), (0, 0)), constant_values=1)
+    return np.round(255 * np.broadcast_to(grid, (*grid.shape[:2], 3))).astype(np.uint8)
+
+
+def scatter(points: np.ndarray, names: list[str]) -> np.ndarray:
+    """Returns a drawing of points [rows, n, 2], one colour a row, as uint8 [height, width, 3]."""
+    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
+    for row, name in zip(points, names, strict=True):
+        axes.scatter(row[:, 0], row[:, 1], s=12, label=name)
+    axes.set_aspect("equal")
+    axes.legend()
+    return _drawn(figure)
+
+
+def examples(values: np.ndarray, x_shape: tuple[int, ...], names: list[str]) -> np.ndarray:
+    """Draws examples [rows, columns, D]: images as a grid, points of the plane as a scatter plot, others as lines."""
+    if len(x_shape) == 3:
+        return image_grid(values.reshape(*values.shape[:2], *x_shape))
+    if x_shape == (2,):
+        return scatter(values, names)
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    for i, (row, name) in enumerate(zip(values, names, strict=True)):
+        axes.plot(row.T, color=f"C{i % 10}", label=[name] + ["_"] * (len(row) - 1))
+    axes.legend()
+    return _drawn(figure)
+
+
+def confusion(counts: np.ndarray, names: tuple[str, ...], title: str) -> np.ndarray:
+    """Draws a confusion matrix, rows the true classes, columns the predicted ones."""
+    from sklearn.metrics import ConfusionMatrixDisplay
+    size = 3 + 0.4 * len(names)
+    figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
+    ConfusionMatrixDisplay(counts, display_labels=names).plot(ax=axes, colorbar=False, cmap="Blues", values_format="d")
+    axes.set(title=title, xlabel="predicted", ylabel="true")
+    return _drawn(figure)
+
+
+def kl_per_unit(kl: dict[str, np.ndarray]) -> np.ndarray:
+    """Draws the KL of each unit, sorted, one curve a variable, with its count of active units."""
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    for letter, values in sorted(kl.items()):
+        active = int(np.sum(values > ACTIVE_NATS))
+        axes.plot(np.arange(1, len(values) + 1), np.sort(values)[::-1], marker=".",
+                  label=f"{letter}: {active} of {len(values)} units above {ACTIVE_NATS} nats")
+    axes.set(xlabel="unit, sorted", ylabel="KL(q || p), nats", ylim=(0, None))
+    axes.legend()
+    return _drawn(figure)
+
+
+def _drawn(figure) -> np.ndarray:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="rgba", dpi=120)
+    width, height = (round(float(v)) for v in figure.get_size_inches() * 120)
+    plt.close(figure)
+    return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def write_png(path: os.PathLike | str, picture: np.ndarray, scale: int = 1) -> None:
+    """Writes uint8 [height, width, 3] to `path`, every pixel `scale` times as large."""
+    with files.replacing(path) as temporary:
+        plt.imsave(temporary, picture.repeat(scale, 0).repeat(scale, 1), format="png")

@@ -1,0 +1,109 @@
+"""A finished or unfinished run, read back from its directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from adgm_tf import config as config_lib
+from adgm_tf import errors
+from adgm_tf import model as model_lib
+from adgm_tf.config import Config
+from adgm_tf.data import source as source_lib
+from adgm_tf.data import sources
+from adgm_tf.data import splits as splits_lib
+from adgm_tf.evaluation import Evaluator
+from adgm_tf.training import checkpoints
+
+FOLDERS = {"last": "checkpoints", "best": "best"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run's configuration, data and model, with the weights of `step`."""
+
+    path: pathlib.Path
+    config: Config
+    splits: splits_lib.Splits
+    model: model_lib.GenerativeModel
+    step: int
+
+    def evaluator(self, num_samples: int | None = None) -> Evaluator:
+        """Returns what evaluates the model, averaging `num_samples` samples of a, or as many as in training."""
+        return Evaluator(self.model, self.splits.scaling, num_samples or self.config.num_eval_samples,
+                         self.config.eval_batch_size, self.config.seed)
+
+    def figure_path(self, name: str) -> pathlib.Path:
+        """Returns where the figure `name` belongs."""
+        return self.path / "figures" / f"{name}.png"
+
+
+def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Run:
+    """Reads the run in `run_dir` with its last weights or those that were best on the validation set.
+
+    Raises:
+      UserError: there is no such run, no readable checkpoint, or its data are no longer the same.
+    """
+    folder = errors.lookup(FOLDERS, "weights", weights)
+    config = config_lib.read(run_dir)
+    if data_dir:
+        config = dataclasses.replace(config, data_dir=data_dir)
+    path = pathlib.Path(run_dir)
+    if weights == "best" and not config.num_valid:
+        raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
+    splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
+    _check_split(splits, path)
+    model = model_lib.build(config, splits.x_shape, splits.is_image, splits.num_classes)
+    averaged = model.trainable_variables if config.ema_decay else []
+    averages = [tf.Variable(v, trainable=False) for v in averaged]
+    step, passed_over = checkpoints.restore_weights(model, averages, path / folder)
+    for line in passed_over:
+        print(line, flush=True)
+    return Run(path, config, splits, model, step)
+
+
+def examples(run: Run, split: str, dataset: str | None = None, data_dir: str | None = None) -> splits_lib.Examples:
+    """Returns a split of the run's data, or the same split of another data set of the same shape and classes.
+
+    Raises:
+      UserError: there is no such split, it is empty, or the other data set does not fit the model.
+    """
+    splits = run.splits
+    if dataset:
+        other = sources.load(dataset, run.config.data_dir if data_dir is None else data_dir)
+        _check_fits(run, other, dataset)
+        splits = splits_lib.split(other, dataclasses.replace(run.config, dataset=dataset, num_valid=0, num_labels="0"))
+    table = {name: getattr(splits, name) for name in ("test", "valid", "unlabelled", "labelled")}
+    chosen = errors.lookup(table, "split", split)
+    if not len(chosen):
+        raise errors.UserError(f"split={split}: the run has no such examples")
+    return chosen
+
+
+def _check_fits(run: Run, other: source_lib.Source, dataset: str) -> None:
+    def shown(shape: tuple[int, ...]) -> str:
+        return " x ".join(map(str, shape))
+
+    shape = other.train_x.shape[1:]
+    if shape != run.splits.x_shape:
+        raise errors.UserError(f"dataset={dataset}: its examples are {shown(shape)}, the run's are "
+                               f"{shown(run.splits.x_shape)} ({math.prod(run.splits.x_shape)} numbers)")
+    if len(other.class_names) != run.splits.num_classes:
+        raise errors.UserError(f"dataset={dataset}: has {len(other.class_names)} classes, the run's data has "
+                               f"{run.splits.num_classes}")
+
+
+def _check_split(splits: splits_lib.Splits, path: pathlib.Path) -> None:
+    """Makes sure that the data are those of the run: the same rows are labelled as `split.npz` says."""
+    try:
+        with np.load(path / "split.npz") as stored:
+            same = all(np.array_equal(stored[k], getattr(splits, k).index) for k in ("labelled", "unlabelled", "valid"))
+    except (OSError, ValueError, KeyError) as error:
+        raise errors.UserError(f"run_dir={path}: split.npz cannot be read ({error})") from None
+    if not same:
+        raise errors.UserError(f"run_dir={path}: its split.npz names other examples than its configuration and data "
+                               "give; the data set has changed")

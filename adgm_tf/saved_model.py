@@ -1,0 +1,112 @@
+"""A run as a SavedModel: `serving_default`, `encode`, `generate`, `reconstruct` and `bound` on plain tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from adgm_tf import objectives, seeds
+from adgm_tf.data.splits import Splits
+from adgm_tf.model import GenerativeModel
+from adgm_tf.runs import Run
+
+
+class Exported(tf.Module):
+    """The functions of an export, on examples as the data source gives them; any batch size.
+
+    Args:
+      model: the model.
+      splits: shapes, scaling and type of the examples.
+      num_samples: samples of a that the classifier averages.
+      seed: seed of the noise, fixed: the same input gives the same output.
+    """
+
+    def __init__(self, model: GenerativeModel, splits: Splits, num_samples: int, seed: int):
+        super().__init__(name="adgm")
+        self.weights = list(model.variables)
+        self._model, self._splits, self._num_samples = model, splits, num_samples
+        self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
+        dtype, name = (tf.uint8, "images") if splits.is_image else (tf.float32, "vectors")
+        self._output = name
+        x = tf.TensorSpec([None, *splits.x_shape], dtype, name)
+        self.classify = _function(self._classify, x)
+        self.encode = _function(self._encode, x)
+        self.reconstruct = _function(self._reconstruct, x)
+        self.bound = _function(self._bound, x)
+        label = [tf.TensorSpec([None], tf.int32, "label")] if model.has_classes else []
+        z = tf.TensorSpec([None, model.sizes.latent_dim], tf.float32, "z")
+        self.generate = _function(self._generate if model.has_classes else self._generate_without_class, *label, z)
+
+    def signatures(self) -> dict[str, Callable]:
+        """Returns the signatures by name; without classes, `serving_default` is `encode`."""
+        names = {"encode": self.encode, "generate": self.generate, "reconstruct": self.reconstruct, "bound": self.bound}
+        default = self.classify if self._model.has_classes else self.encode
+        return {name: f.get_concrete_function() for name, f in {"serving_default": default, **names}.items()}
+
+    def _seen(self, x: tf.Tensor) -> tf.Tensor:
+        scaling = self._splits.scaling
+        flat = (tf.cast(x, tf.float32) - scaling.offset) * scaling.scale
+        return tf.reshape(flat, [-1, self._model.sizes.x_dim])
+
+    def _given(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns images in [0, 1], vectors in the units of the source."""
+        shaped = tf.reshape(x, [-1, *self._splits.x_shape])
+        return shaped if self._splits.is_image else shaped / self._splits.scaling.scale + self._splits.scaling.offset
+
+    def _classify(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        probs = self._model.classify(self._seen(x), self._num_samples, self._seed)
+        return {"probs": probs, "label": tf.argmax(probs, -1, output_type=tf.int32)}
+
+    def _encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        code = self._model.encode(self._seen(x))
+        named = {"z": code.z}
+        if self._model.row.q_a is not None:
+            named["a"] = code.a
+        return named | ({"label": code.y} if self._model.has_classes else {})
+
+    def _generate(self, label: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {self._output: self._given(self._model.generate(label, z))}
+
+    def _generate_without_class(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {self._output: self._given(self._model.generate(None, z))}
+
+    def _reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {self._output: self._given(self._model.reconstruct(self._seen(x)))}
+
+    def _bound(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"bound_nats": objectives.unlabelled_bound_of(self._model, self._seen(x), 1, self._seed)}
+
+
+def _function(function: Callable, *specs: tf.TensorSpec) -> Callable:
+    return tf.function(function, input_signature=specs, autograph=False)
+
+
+def write(run: Run, num_samples: int | None = None) -> pathlib.Path:
+    """Writes `export/<version>/` under the run, the version one above the last; returns the folder."""
+    folder = run.path / "export"
+    folder.mkdir(exist_ok=True)
+    exported = Exported(run.model, run.splits, num_samples or run.config.num_eval_samples, run.config.seed)
+    versions = [int(p.name) for p in folder.iterdir() if p.name.isdecimal()]
+    target = folder / str(max(versions, default=0) + 1)
+    with _folder_replacing(target) as temporary:
+        tf.saved_model.save(exported, str(temporary), exported.signatures())
+        (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in run.splits.class_names))
+    return target
+
+
+@contextlib.contextmanager
+def _folder_replacing(target: pathlib.Path):
+    """Yields a temporary folder that becomes `target` if the block succeeds and vanishes if it does not."""
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

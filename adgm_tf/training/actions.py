@@ -1,0 +1,172 @@
+"""What happens between calls: the record in TensorBoard and metrics.jsonl, progress, evaluation, pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from adgm_tf import figures, files, pictures
+from adgm_tf.config import Config
+from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.evaluation import Evaluator
+from adgm_tf.training.checkpoints import Checkpoints
+from adgm_tf.training.loop import Event
+from adgm_tf.training.step import Trainer
+
+KL_EXAMPLES = 1000
+RECONSTRUCTED = 10
+
+
+class Record:
+    """The run's `metrics.jsonl` and its TensorBoard writers `train/` and `valid/`.
+
+    Args:
+      run_dir: the run directory.
+      step: where the run goes on; later lines of an earlier attempt are dropped.
+    """
+
+    def __init__(self, run_dir: pathlib.Path, step: int):
+        self.path = run_dir / "metrics.jsonl"
+        kept = [line for line in read_lines(self.path) if line["step"] <= step]
+        files.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.seconds = max((line.get("seconds", 0.0) for line in kept), default=0.0)
+        self.writers = {name: tf.summary.create_file_writer(str(run_dir / name)) for name in ("train", "valid")}
+
+    def add(self, writer: str, step: int, scalars: dict[str, float]) -> None:
+        """Writes scalars of one step to both records."""
+        with self.path.open("a") as stream:
+            stream.write(json.dumps({"step": step, "set": writer, **scalars}) + "\n")
+        with self.writers[writer].as_default(step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+        self.writers[writer].flush()
+
+
+def read_lines(path: pathlib.Path) -> list[dict]:
+    """Returns the lines of a `metrics.jsonl`; one that a kill cut short is left out."""
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return lines
+
+
+def describe_run(record: Record, config: Config, notes: list[str]) -> None:
+    """Writes the configuration to TensorBoard as text and as hyperparameters."""
+    from tensorboard.plugins.hparams import api as hparams
+    rows = "\n".join(f"| {k} | {v} |" for k, v in config.to_json().items())
+    values = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in config.to_json().items()
+              if v is not None}
+    with record.writers["train"].as_default(0):
+        tf.summary.text("configuration", f"| field | value |\n|---|---|\n{rows}")
+        tf.summary.text("what it comes to", "\n\n".join(notes))
+        hparams.hparams(values)
+
+
+class Log:
+    """Writes the terms of the loss and shows progress: a bar on a terminal, plain lines otherwise."""
+
+    def __init__(self, record: Record, trainer: Trainer, validation: Validation):
+        self.record, self.trainer, self.validation = record, trainer, validation
+        self.first_step, self.start = trainer.step, time.perf_counter()
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = tqdm.tqdm(initial=trainer.step, total=trainer.plan.num_steps, unit="step", dynamic_ncols=True)
+
+    def __call__(self, event: Event) -> None:
+        """Records one call of the loop."""
+        self.record.add("train", event.step, {**event.terms, "examples_per_second": event.examples_per_second,
+                                              "epoch": event.epoch, "seconds": event.seconds})
+        text = self._shown(event)
+        if self.bar:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(event.step - self.bar.n)
+            if event.is_last:
+                self.bar.close()
+            return
+        elapsed = time.perf_counter() - self.start
+        left = elapsed / (event.step - self.first_step) * (self.trainer.plan.num_steps - event.step)
+        print(f"step {event.step}/{self.trainer.plan.num_steps}  {text}  {tqdm.tqdm.format_interval(left)} left",
+              flush=True)
+
+    def _shown(self, event: Event) -> str:
+        bound = event.terms.get("unlabelled/bound", event.terms.get("labelled/bound"))
+        error = self.validation.error_percent
+        return (f"epoch {event.epoch:.1f}  loss {event.terms['loss']:.2f}  bound {bound:.2f} nats  validation error "
+                f"{'-' if error is None else f'{error:.2f} %'}  {event.examples_per_second:,.0f} examples/s")
+
+
+@dataclasses.dataclass
+class Validation:
+    """Evaluates on the validation set, keeps the best weights, and watches the test error if asked to."""
+
+    record: Record
+    trainer: Trainer
+    evaluator: Evaluator
+    splits: Splits
+    checkpoints: Checkpoints
+    track_test: bool
+    error_percent: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Records one evaluation."""
+        scalars = {}
+        with self.trainer.evaluation_weights():
+            if len(self.splits.valid):
+                scalars["bound_nats"] = self.evaluator.bound_nats(self.splits.valid)
+            if sees_labels(self.trainer):
+                for name, examples in (("", self.splits.valid), ("test_", self.splits.test if self.track_test else ())):
+                    if len(examples):
+                        scalars[f"{name}error_percent"] = self.evaluator.error_percent(examples)
+        if scalars:
+            self.record.add("valid", event.step, scalars)
+        if len(self.splits.valid):
+            self.error_percent = scalars.get("error_percent")
+            self.checkpoints.save_if_best(scalars.get("error_percent", -scalars["bound_nats"]))
+
+
+def sees_labels(trainer: Trainer) -> bool:
+    """Whether the classes that the model names are those of the data."""
+    return trainer.plan.labelled_batch_size > 0
+
+
+@dataclasses.dataclass
+class Pictures:
+    """Writes reconstructions, a class-by-sample grid and the KL of each unit to TensorBoard."""
+
+    record: Record
+    trainer: Trainer
+    evaluator: Evaluator
+    splits: Splits
+    seed: int
+
+    def __call__(self, event: Event) -> None:
+        """Records one set of pictures."""
+        model, splits = self.trainer.model, self.splits
+        pool = splits.unlabelled if len(splits.unlabelled) else splits.labelled
+        first = Examples(pool.x[:KL_EXAMPLES], pool.y[:KL_EXAMPLES], pool.index[:KL_EXAMPLES])
+        with self.trainer.evaluation_weights():
+            kl = self.evaluator.kl_per_unit(first)
+            names = pictures.row_names(model, splits.class_names)
+            drawn = {"samples by class": (pictures.class_grid(model, 10, self.seed), names),
+                     "reconstructions": (pictures.reconstructions(model, splits.scaling(pool.x[:RECONSTRUCTED])),
+                                         ["given", "reconstructed"])}
+        with self.record.writers["train"].as_default(event.step):
+            for letter, values in kl.items():
+                tf.summary.histogram(f"kl_per_unit/{letter}", values)
+                tf.summary.scalar(f"active_units/{letter}", np.sum(values > figures.ACTIVE_NATS))
+            for name, (values, names) in drawn.items():
+                tf.summary.image(name, figures.examples(values.numpy(), splits.x_shape, names)[None])
+        self.record.writers["train"].flush()
+

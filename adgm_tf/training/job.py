@@ -1,0 +1,119 @@
+"""One training job, from the given options to the results of its run directory."""
+
+from __future__ import annotations
+
+import datetime
+import pathlib
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from adgm_tf import config as config_lib
+from adgm_tf import errors, files
+from adgm_tf.config import Config
+from adgm_tf.data import sources
+from adgm_tf.data import splits as splits_lib
+from adgm_tf.evaluation import Evaluator
+from adgm_tf.training import actions, checkpoints, loop, results
+from adgm_tf.training import plan as plan_lib
+from adgm_tf.training import strategy as strategy_lib
+from adgm_tf.training.step import Trainer
+
+
+def run(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Trains the run that the given fields of `Config` name, or goes on with it; returns its results.
+
+    Raises:
+      UserError: something given cannot be; nothing has been written then.
+      Interrupted: a signal came; the run has been saved.
+    """
+    config = _settled(given)
+    strategy = strategy_lib.make(config)
+    splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
+    plan = plan_lib.make(config, splits)
+    trainer = Trainer(config, plan, splits, strategy)
+    notes = [splits_lib.describe(splits), *plan.notes]
+    print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
+    run_dir = pathlib.Path(config.run_dir)
+    chief = strategy_lib.is_chief(strategy)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        write_dir = run_dir if chief else pathlib.Path(elsewhere)
+        return _train(config, trainer, splits, write_dir, notes)
+
+
+def _settled(given: Mapping[str, Any]) -> Config:
+    """Returns the configuration of a fresh run, or of the one in the given run directory."""
+    run_dir = given.get("run_dir", "")
+    if run_dir and (pathlib.Path(run_dir) / "config.json").exists():
+        return config_lib.resume(config_lib.read(run_dir), given)
+    if run_dir and pathlib.Path(run_dir).exists() and (
+            not pathlib.Path(run_dir).is_dir() or any(pathlib.Path(run_dir).iterdir())):
+        raise errors.UserError(f"run_dir={run_dir}: exists and holds no run; name a folder that is empty or new")
+    return Config(**{**given, "run_dir": run_dir or fresh_run_dir(Config(**given))})
+
+
+def fresh_run_dir(config: Config) -> str:
+    """Returns runs/<dataset>-<model>-<time>, a folder that does not exist yet."""
+    now = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    name = f"runs/{config.dataset.replace(':', '-')}-{config.model}-{now}"
+    taken = (f"{name}-{i}" for i in range(2, 10**6))
+    return name if not pathlib.Path(name).exists() else next(n for n in taken if not pathlib.Path(n).exists())
+
+
+def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
+           notes: list[str]) -> dict[str, Any]:
+    kept = checkpoints.Checkpoints(trainer, pathlib.Path(config.run_dir), write_dir, config.keep_checkpoints)
+    for line in kept.restore():
+        print(line, flush=True)
+    if trainer.step:
+        print(f"goes on from step {trainer.step}", flush=True)
+    config_lib.write(config, write_dir)
+    splits_lib.write(splits, write_dir)
+    record = actions.Record(write_dir, trainer.step)
+    actions.describe_run(record, config, notes)
+    evaluator = Evaluator(trainer.model, splits.scaling, config.num_eval_samples, config.eval_batch_size, config.seed)
+    validation = actions.Validation(record, trainer, evaluator, splits, kept, config.track_test)
+    planned = [
+        loop.Action(config.eval_every, validation),
+        loop.Action(config.steps_per_call, actions.Log(record, trainer, validation)),
+        loop.Action(config.eval_every, actions.Pictures(record, trainer, evaluator, splits, config.seed)),
+        loop.Action(config.checkpoint_every, lambda event: kept.save()),
+    ]
+    with loop.Interrupts() as interrupts:
+        try:
+            seconds = loop.train(trainer, planned, interrupts, config.steps_per_call, record.seconds)
+        except loop.Interrupted as stop:
+            kept.save()
+            stop.run_dir = config.run_dir
+            raise
+    measured = _results(config, trainer, splits, evaluator, kept, seconds)
+    files.write_json(write_dir / "results.json", measured)
+    return measured
+
+
+def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,
+             kept: checkpoints.Checkpoints, seconds: float) -> dict[str, Any]:
+    sees_labels = actions.sees_labels(trainer)
+    with trainer.evaluation_weights():
+        measured = {"model": config.model, "dataset": config.dataset, "num_labels": len(splits.labelled),
+                    "num_valid_labels": len(splits.valid), "run_dir": config.run_dir,
+                    "steps": trainer.step, "seconds": seconds,
+                    "classification_weight": trainer.plan.classification_weight,
+                    **results.measure(evaluator, splits, sees_labels)}
+    if len(splits.valid):
+        measured |= _best_results(trainer, splits, evaluator, kept, sees_labels)
+    return measured | results.circumstances(config)
+
+
+def _best_results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator, kept: checkpoints.Checkpoints,
+                  sees_labels: bool) -> dict[str, Any]:
+    """Measures the weights that were best on the validation set, and puts the last ones back."""
+    weights = [*trainer.model.variables]
+    last = [tf.identity(v) for v in weights]
+    step, _ = checkpoints.restore_weights(trainer.model, trainer.averages, pathlib.Path(kept.best.directory))
+    best = {f"best_valid_{k}": v for k, v in results.measure(evaluator, splits, sees_labels).items()}
+    for variable, value in zip(weights, last, strict=True):
+        variable.assign(value)
+    return {"best_valid_step": step, **best}

@@ -1,0 +1,107 @@
+"""The one loop: calls of many steps, and the actions between them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from adgm_tf import errors
+from adgm_tf.training.step import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """What has happened when a call of the compiled loop ends.
+
+    Attributes:
+      step: steps taken since the start of the run.
+      epoch: passes over the data.
+      terms: mean of every term of the loss over the steps of the call.
+      examples_per_second: labelled and unlabelled, over all replicas.
+      seconds: what training itself has taken since the start of the run, over all its attempts.
+      is_last: whether training ends here.
+    """
+
+    step: int
+    epoch: float
+    terms: dict[str, float]
+    examples_per_second: float
+    seconds: float
+    is_last: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """Something done every so many steps, and at the last one."""
+
+    every: int
+    do: Callable[[Event], None]
+
+
+class Interrupted(Exception):
+    """Training was asked to stop by a signal, and has."""
+
+    def __init__(self, number: int, step: int):
+        super().__init__(f"stopped by {signal.Signals(number).name} at step {step}")
+        self.number, self.step, self.run_dir = number, step, ""
+
+
+class Interrupts:
+    """Turns SIGINT and SIGTERM into a wish to stop, read between calls; a second one acts at once."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> Interrupts:
+        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: object) -> None:
+        self.number = number
+        for n, handler in self._before.items():
+            signal.signal(n, handler)
+
+
+def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, steps_per_call: int,
+          seconds: float = 0.0) -> float:
+    """Trains up to the planned number of steps; returns `seconds` and what training itself took on top of it.
+
+    A call of the compiled loop ends at the next multiple of `steps_per_call` or of an action's `every`.
+
+    Raises:
+      UserError: a term of the loss is not finite; the message names it and the step.
+      Interrupted: a signal came, on any worker.
+    """
+    plan = trainer.plan
+    while (step := trainer.step) < plan.num_steps:
+        everies = (steps_per_call, *(action.every for action in actions))
+        end = min(plan.num_steps, *(every * (step // every + 1) for every in everies))
+        start = time.perf_counter()
+        mean, last = trainer.train(end - step)
+        elapsed = time.perf_counter() - start
+        seconds += elapsed
+        _check_finite(last, trainer.step)
+        examples = (end - step) * (plan.labelled_batch_size + plan.unlabelled_batch_size)
+        event = Event(end, end / plan.steps_per_epoch, mean, examples / elapsed, seconds,
+                      end == plan.num_steps)
+        for action in actions:
+            if end % action.every == 0 or event.is_last:
+                action.do(event)
+        if trainer.any_worker(bool(interrupts.number)) and not event.is_last:
+            raise Interrupted(interrupts.number or signal.SIGTERM, end)
+    return seconds
+
+
+def _check_finite(terms: dict[str, float], step: int) -> None:
+    bad = [f"{name} is {value}" for name, value in terms.items() if not math.isfinite(value)]
+    if bad:
+        raise errors.UserError(
+            f"loss: not finite at step {step}: {', '.join(bad)}; the checkpoints before it are kept. "
+            "A lower --learning_rate, a lower --clip_norm or another --normalization may help")

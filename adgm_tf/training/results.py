@@ -1,0 +1,53 @@
+"""`results.json`: what a finished run measured, with what, on what."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+
+import numpy as np
+import tensorflow as tf
+
+import adgm_tf
+from adgm_tf.config import Config
+from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.evaluation import Evaluator
+
+PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
+
+
+def measure(evaluator: Evaluator, splits: Splits, sees_labels: bool) -> dict[str, float]:
+    """Returns test error and bound, and the transductive error: on the unlabelled images whose labels are hidden."""
+    measured = {"test_bound_nats": evaluator.bound_nats(splits.test)}
+    if not sees_labels:
+        return measured
+    measured["test_error_percent"] = evaluator.error_percent(splits.test)
+    hidden = ~np.isin(splits.unlabelled.index, splits.labelled.index)
+    if hidden.any():
+        part = splits.unlabelled
+        measured["transductive_error_percent"] = evaluator.error_percent(
+            Examples(part.x[hidden], part.y[hidden], part.index[hidden]))
+    if len(splits.valid):
+        measured["valid_error_percent"] = evaluator.error_percent(splits.valid)
+    return measured
+
+
+def circumstances(config: Config) -> dict[str, object]:
+    """Returns versions, hardware and seeds."""
+    return {
+        "seed": config.seed, "split_seed": config.split_seed,
+        "versions": {"adgm_tf": adgm_tf.__version__, "python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "hardware": {"cpu": _cpu(), "cores": os.cpu_count(), "gpus": [
+            tf.config.experimental.get_device_details(d).get("device_name", d.name)
+            for d in tf.config.list_physical_devices("GPU")]}}
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo") as stream:  # noqa: PTH123
+            names = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Lint and tests, in an environment made if need be. Arguments go to pytest.
+# The tests that use the full MNIST run where ADGM_TF_DATA_DIR names a folder of prepared TFDS data sets.
+set -euo pipefail
+. "$(dirname "$0")/environment.sh" test
+"$PYTHON" -m ruff check .
+"$PYTHON" -m pytest "$@"
