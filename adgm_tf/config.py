@@ -55,7 +55,7 @@ class Config:
     hidden_units: tuple[int, ...] = option((500, 500), "Hidden layers of every conditional.", minimum=1)
     filters: tuple[int, ...] = option((32, 64), "Filters of the convolutional trunk, stride 2 each.", minimum=1)
     normalization: str = option("none", "Normalisation of the hidden layers.", choices=("none", "layer", "batch"))
-    auxiliary_dim: int = option(100, "Units of a.", minimum=1)
+    auxiliary_dim: int = option(100, "Units of a; 0 leaves a out.", minimum=0)
     latent_dim: int = option(100, "Units of z.", minimum=1)
     class_prior: tuple[float, ...] = option((), "p(y), one probability a class; uniform if empty.", minimum=0)
 

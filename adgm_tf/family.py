@@ -24,6 +24,11 @@ class Row:
         """Whether a = f(x), without a density."""
         return self.q_a is not None and self.p_a is None
 
+    def without_auxiliary(self) -> Row:
+        """Returns the row with A = 0: no a, neither as a variable nor as a parent."""
+        kept = {k: parents.replace("a", "") for k in ("q_y", "q_z", "p_x") if (parents := getattr(self, k)) is not None}
+        return dataclasses.replace(self, q_a=None, p_a=None, **kept)
+
 
 FAMILY = {
     "adgm": Row("x", "ax", "xy", "", "yz", "the poster: Maaloe et al. 2015"),

@@ -84,13 +84,13 @@ class GenerativeModel(tf.Module):
 
     def __init__(self, row: Row, sizes: Sizes, seed: int):
         super().__init__(name="model")
-        self.row, self.sizes = row, sizes
+        self.row, self.sizes = row if sizes.auxiliary_dim else row.without_auxiliary(), sizes
         dims = dict(a=sizes.auxiliary_dim, x=sizes.x_dim, y=sizes.num_classes, z=sizes.latent_dim)
-        densities = dict(q_a="deterministic" if row.deterministic else "gaussian", q_y="categorical", q_z="gaussian",
+        densities = dict(q_a="deterministic" if self.row.deterministic else "gaussian", q_y="categorical", q_z="gaussian",
                          p_a="gaussian", p_x=sizes.likelihood)
         self.conditionals = {}
         for key, density in densities.items():
-            parents = getattr(row, key)
+            parents = getattr(self.row, key)
             if parents:
                 self.conditionals[key] = Conditional(f"{key}_given_{parents}", {p: dims[p] for p in parents}, key[2],
                                                      dims[key[2]], density, sizes.trunk, seed)
