@@ -65,3 +65,13 @@ def table(found: dict[str, Any]) -> str:
         by_class = pd.Series(found["class_error_percent"], dtype=float, name="error %").rename_axis("class")
         text += "\n\n" + by_class.to_frame().T.to_string(float_format="%.2f")
     return text
+
+
+def summary(found: dict[str, Any]) -> str:
+    """Returns the assessment as one line."""
+    if "error_percent" not in found:
+        return f"{found['split']} bound {found['bound_nats']:.2f} nats"
+    line = f"{found['split']} error {found['error_percent']:.2f} %"
+    if "label_spreading_error_percent" in found:
+        line += f"; scikit-learn's LabelSpreading on the same split {found['label_spreading_error_percent']:.2f} %"
+    return line

@@ -32,7 +32,7 @@ def main() -> None:
     examples = runs.examples(run, values.split, values.dataset, values.data_dir)
     found = assessment.assess(run, examples, values.split, values.num_samples, values.num_importance_samples,
                               values.label_spreading)
-    print(assessment.table(found))
+    print(f"{assessment.table(found)}\n\n{assessment.summary(found)}")
 
 
 if __name__ == "__main__":

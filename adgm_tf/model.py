@@ -86,8 +86,8 @@ class GenerativeModel(tf.Module):
         super().__init__(name="model")
         self.row, self.sizes = row if sizes.auxiliary_dim else row.without_auxiliary(), sizes
         dims = dict(a=sizes.auxiliary_dim, x=sizes.x_dim, y=sizes.num_classes, z=sizes.latent_dim)
-        densities = dict(q_a="deterministic" if self.row.deterministic else "gaussian", q_y="categorical", q_z="gaussian",
-                         p_a="gaussian", p_x=sizes.likelihood)
+        q_a = "deterministic" if self.row.deterministic else "gaussian"
+        densities = dict(q_a=q_a, q_y="categorical", q_z="gaussian", p_a="gaussian", p_x=sizes.likelihood)
         self.conditionals = {}
         for key, density in densities.items():
             parents = getattr(self.row, key)
@@ -223,7 +223,7 @@ class GenerativeModel(tf.Module):
     def _mean_auxiliary(self, x: tf.Tensor) -> tf.Tensor:
         if self.row.q_a is None:
             return tf.zeros([1, tf.shape(x)[0], 1, 0])
-        return self.conditionals["q_a"]({"x": _over_samples(x)}).mean()
+        return self._of("q_a", {"x": _over_samples(x)}).mean()
 
     def _create_variables(self) -> None:
         x, seed = tf.zeros([1, self.sizes.x_dim]), seeds.of_run(0)

@@ -1,11 +1,12 @@
-# Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets PYTHON to its Python.
-# A first argument names an extra to install too, such as test. $PYTHON chooses the Python that makes the environment.
+# Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON.
+# EXTRA names an extra to install too, such as test; $PYTHON chooses the Python that makes the environment,
+# $VENV where it goes.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-VENV="${VENV:-.venv}"
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+VENV="${VENV:-$ROOT/.venv}"
 if [ ! -x "$VENV/bin/python" ]; then
   base=""
-  for candidate in "${PYTHON:-}" python3.12 python3.11 python3; do
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3; do
     if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
       base="$candidate"
       break
@@ -18,11 +19,14 @@ if [ ! -x "$VENV/bin/python" ]; then
   "$base" -m venv "$VENV"
 fi
 PYTHON="$VENV/bin/python"
-what=".${1:+[$1]}"
-# setup.py and the extra decide what is installed: nothing to do while both are as they were.
-stamp="$VENV/.installed-${1:-package}"
-if [ ! -f "$stamp" ] || [ setup.py -nt "$stamp" ]; then
+# setup.py decides what is installed: nothing to do while it is as it was.
+stamp="$VENV/.installed-${EXTRA:-package}"
+if [ ! -f "$stamp" ] || [ "$ROOT/setup.py" -nt "$stamp" ]; then
   echo "installing adgm_tf into $VENV"
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$what"
+  if ! "$PYTHON" -m pip install --disable-pip-version-check --editable "$ROOT${EXTRA:+[$EXTRA]}" >"$VENV/install.log" 2>&1; then
+    tail -n 20 "$VENV/install.log" >&2
+    echo "error: pip could not install adgm_tf; the whole of what it said is in $VENV/install.log" >&2
+    exit 2
+  fi
   touch "$stamp"
 fi

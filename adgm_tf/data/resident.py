@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +90,9 @@ def shuffled(positions: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
 
 def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:
     """Returns the training arrays with one copy on the device of each replica."""
-    flat = [splits.labelled.x.reshape(len(splits.labelled), -1), splits.labelled.y.astype(np.int32),
-            splits.unlabelled.x.reshape(len(splits.unlabelled), -1)]
+    dim = math.prod(splits.x_shape)
+    flat = [splits.labelled.x.reshape(-1, dim), splits.labelled.y.astype(np.int32),
+            splits.unlabelled.x.reshape(-1, dim)]
     if strategy.num_replicas_in_sync == 1:
         return Arrays(*map(tf.constant, flat))
     return Arrays(*(strategy.experimental_distribute_values_from_function(lambda _, a=array: tf.constant(a))

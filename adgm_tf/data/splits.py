@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
 
@@ -29,13 +30,13 @@ class Examples:
 class Scaling:
     """Takes what a source gives to what a model sees: (x - offset) * scale."""
 
-    offset: np.ndarray
-    scale: np.ndarray
+    offset: np.ndarray | np.float32
+    scale: np.ndarray | np.float32
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Returns x scaled and flattened: float32 [N, D]."""
         scaled = (x.astype(np.float32) - self.offset) * self.scale
-        return scaled.reshape(len(x), -1)
+        return scaled.reshape(-1, math.prod(x.shape[1:]))
 
 
 @dataclasses.dataclass(frozen=True)

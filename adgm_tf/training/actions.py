@@ -102,9 +102,8 @@ class Log:
 
     def _shown(self, event: Event) -> str:
         bound = event.terms.get("unlabelled/bound", event.terms.get("labelled/bound"))
-        error = self.validation.error_percent
-        return (f"epoch {event.epoch:.1f}  loss {event.terms['loss']:.2f}  bound {bound:.2f} nats  validation error "
-                f"{'-' if error is None else f'{error:.2f} %'}  {event.examples_per_second:,.0f} examples/s")
+        return (f"epoch {event.epoch:.1f}  loss {event.terms['loss']:.2f}  bound {bound:.2f} nats  "
+                f"{self.validation.shown}  {event.examples_per_second:,.0f} examples/s")
 
 
 @dataclasses.dataclass
@@ -117,7 +116,7 @@ class Validation:
     splits: Splits
     checkpoints: Checkpoints
     track_test: bool
-    error_percent: float | None = None
+    shown: str = "validation error -"
 
     def __call__(self, event: Event) -> None:
         """Records one evaluation."""
@@ -129,10 +128,12 @@ class Validation:
                 for name, examples in (("", self.splits.valid), ("test_", self.splits.test if self.track_test else ())):
                     if len(examples):
                         scalars[f"{name}error_percent"] = self.evaluator.error_percent(examples)
+        shown = {"error_percent": "validation", "test_error_percent": "test"}
+        errors_shown = [f"{name} error {scalars[k]:.2f} %" for k, name in shown.items() if k in scalars]
+        self.shown = "  ".join(errors_shown) or self.shown
         if scalars:
             self.record.add("valid", event.step, scalars)
         if len(self.splits.valid):
-            self.error_percent = scalars.get("error_percent")
             self.checkpoints.save_if_best(scalars.get("error_percent", -scalars["bound_nats"]))
 
 

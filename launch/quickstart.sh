@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Trains with 100 labels of the embedded MNIST images, evaluates, draws, exports. Flags are passed through to train.
+set -euo pipefail
+. "$(dirname "$0")/environment.sh"
+
+run_dir="runs/quickstart-$(date +%Y%m%d-%H%M%S)"
+flags=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --run_dir=* | -run_dir=*) run_dir="${1#*=}" ;;
+    --run_dir | -run_dir) run_dir="${2:?--run_dir needs a folder}"; shift ;;
+    --help | --helpfull | --helpshort) exec "$PYTHON" -m adgm_tf.train "$1" ;;
+    *) flags+=("$1") ;;
+  esac
+  shift
+done
+
+"$PYTHON" -m adgm_tf.train --run_dir="$run_dir" --track_test ${flags[@]+"${flags[@]}"}
+evaluation="$("$PYTHON" -m adgm_tf.evaluate --run_dir="$run_dir" --label_spreading)"
+"$PYTHON" -m adgm_tf.sample --run_dir="$run_dir" >/dev/null
+exported="$("$PYTHON" -m adgm_tf.export --run_dir="$run_dir" | tail -n 1)"
+
+printf '\n%s\n\n' "$evaluation"
+echo "Result:       $(tail -n 1 <<<"$evaluation")"
+echo "Figures:      $run_dir/figures"
+echo "SavedModel:   $exported"
+echo "TensorBoard:  $VENV/bin/tensorboard --logdir $run_dir"
+echo "Full MNIST:   $PYTHON -m adgm_tf.train --dataset=mnist --data_dir=FOLDER   (FOLDER of TFDS; downloaded there if missing)"
