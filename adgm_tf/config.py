@@ -48,7 +48,7 @@ class Config:
 
     binarization: str = option("auto", "bernoulli draws pixels anew at every step, none keeps grey values; auto is "
                                "bernoulli for the Bernoulli likelihood.", choices=("auto", "bernoulli", "none"))
-    likelihood: str = option("auto", "p(x|.); auto is bernoulli for images and gaussian for real vectors.",
+    likelihood: str = option("auto", "Density of x given the rest; auto is bernoulli for images and gaussian for real vectors.",
                              choices=("auto", "bernoulli", "gaussian"))
     trunk: str = option("perceptron", "Layers between x and the rest, both ways.",
                         choices=("perceptron", "convolutional"))
@@ -220,3 +220,19 @@ def resume(stored: Config, given: Mapping[str, Any]) -> Config:
         raise errors.UserError(f"run_dir={given.get('run_dir', stored.run_dir)}: holds a run of another "
                                f"configuration: {'; '.join(different)}")
     return dataclasses.replace(stored, **changed)
+
+
+def markdown_table() -> str:
+    """Returns the flags as the table that the README shows; `python -m adgm_tf.config` prints it."""
+    rows = ["| flag | default | meaning |", "|---|---|---|"]
+    for field in dataclasses.fields(Config):
+        text = field.metadata["text"]
+        if field.metadata["choices"]:
+            text += f" One of {', '.join(f'`{c}`' for c in field.metadata['choices'])}."
+        default = "" if field.default in ("", (), None) else f"`{_shown(field.default)}`"
+        rows.append(f"| `--{field.name}` | {default} | {text} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(markdown_table())

@@ -33,6 +33,11 @@ def collect(patterns: Sequence[str]) -> list[dict[str, Any]]:
     return [{"row": p.parent.name, **json.loads((p / "results.json").read_text())} for p in finished]
 
 
+def read(path: os.PathLike | str) -> list[dict[str, Any]]:
+    """Returns the lines of a CSV file that `write` wrote."""
+    return pd.read_csv(path).to_dict("records")
+
+
 def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str) -> None:
     """Writes a line a run as CSV, and the versions and the hardware of all of them to `environment.json` beside it."""
     table = pd.DataFrame(lines).reindex(columns=COLUMNS)

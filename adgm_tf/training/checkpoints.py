@@ -41,7 +41,7 @@ class Checkpoints:
 
     def save_if_best(self, score: float) -> None:
         """Writes these weights to `best/` if their score on the validation set is the lowest so far."""
-        if score < float(self.best_score):
+        if score < float(self.best_score.numpy()):
             self.best_score.assign(score)
             self.best.save(checkpoint_number=self.trainer.step)
 

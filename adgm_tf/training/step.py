@@ -56,7 +56,7 @@ class Trainer:
     @property
     def step(self) -> int:
         """Steps taken so far."""
-        return int(self.optimizer.iterations)
+        return int(self.optimizer.iterations.numpy())
 
     def train(self, num_steps: int) -> tuple[dict[str, float], dict[str, float]]:
         """Takes `num_steps` steps in one call; stops inside it after the first step whose terms are not all finite.
