@@ -156,13 +156,13 @@ class Pictures:
         """Records one set of pictures."""
         model, splits = self.trainer.model, self.splits
         pool = splits.unlabelled if len(splits.unlabelled) else splits.labelled
+        shown = tf.constant(splits.scaling(pool.x[:RECONSTRUCTED]))
         first = Examples(pool.x[:KL_EXAMPLES], pool.y[:KL_EXAMPLES], pool.index[:KL_EXAMPLES])
         with self.trainer.evaluation_weights():
             kl = self.evaluator.kl_per_unit(first)
             names = pictures.row_names(model, splits.class_names)
             drawn = {"samples by class": (pictures.class_grid(model, 10, self.seed), names),
-                     "reconstructions": (pictures.reconstructions(model, splits.scaling(pool.x[:RECONSTRUCTED])),
-                                         ["given", "reconstructed"])}
+                     "reconstructions": (pictures.reconstructions(model, shown), ["given", "reconstructed"])}
         with self.record.writers["train"].as_default(event.step):
             for letter, values in kl.items():
                 tf.summary.histogram(f"kl_per_unit/{letter}", values)
