@@ -1,0 +1,84 @@
+"""Small models, objectives and data for the tests."""
+
+import numpy as np
+import tensorflow as tf
+
+from adgm_tf import model as model_lib
+from adgm_tf import objectives, seeds
+from adgm_tf.conditionals import Trunk
+from adgm_tf.data import source, splits
+from adgm_tf.family import FAMILY
+
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
+D, A, Z, C = 6, 3, 4, 5
+
+
+def model(name="adgm", *, x_dim=D, auxiliary_dim=A, latent_dim=Z, num_classes=C, likelihood="gaussian",
+          trunk=None, class_prior=(), scatter=0.5):
+    """A model of the family whose weights lie far from where they start, so that no term is close to zero."""
+    row = FAMILY[name]
+    sizes = model_lib.Sizes(x_dim, auxiliary_dim, latent_dim, num_classes if row.q_y else 0, likelihood,
+                            trunk or Trunk((9, 8)), class_prior if row.q_y else ())
+    built = model_lib.GenerativeModel(row, sizes, seed=0)
+    if scatter:
+        scatter_weights(built, scatter)
+    return built
+
+
+def scatter_weights(module, stddev, seed=0):
+    for i, variable in enumerate(module.trainable_variables):
+        variable.assign(stddev * normal(variable.shape, seed, i))
+
+
+def normal(shape, *tags):
+    """Noise that depends on the tags alone."""
+    return tf.random.stateless_normal(shape, seed(*tags))
+
+
+def seed(*tags):
+    return seeds.fold(seeds.of_run(17), *tags)
+
+
+def examples(count, likelihood="gaussian", dim=D):
+    x = normal([count, dim], 1)
+    return tf.cast(x > 0, tf.float32) if likelihood == "bernoulli" else x
+
+
+def classes(count, num_classes=C):
+    return tf.range(count, dtype=tf.int32) % num_classes
+
+
+def objective(**given):
+    defaults = dict(num_samples=1, num_importance_samples=1, class_sum="exact", top_k=1, classification_weight=1.5,
+                    consistency="none", consistency_weight=0.7, consistency_radius=0.8)
+    return objectives.Objective(**(defaults | given))
+
+
+def batch(built, labelled, unlabelled):
+    """x_labelled, y, x_unlabelled for `per_example`; without labels where the model has no y."""
+    labelled = labelled if built.has_classes else 0
+    x = examples(labelled + unlabelled, built.sizes.likelihood, built.sizes.x_dim)
+    return x[:labelled], classes(labelled, max(built.sizes.num_classes, 1)), x[labelled:]
+
+
+def vectors(per_class=(20, 20, 20), dim=4, test_per_class=5):
+    """A source of real vectors, in groups by class."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(len(per_class)), per_class).astype(np.int32)
+    x = (rng.normal(size=(len(y), dim)) * 3 + 2 * y[:, None] + 1).astype(np.float32)
+    test_y = np.repeat(np.arange(len(per_class)), test_per_class).astype(np.int32)
+    test_x = rng.normal(size=(len(test_y), dim)).astype(np.float32)
+    return source.Source("vectors", x, y, test_x, test_y, tuple("abcdefghij"[: len(per_class)]))
+
+
+def images(per_class=(20, 20, 20), shape=(4, 3, 1)):
+    """A source of grey images."""
+    rng = np.random.default_rng(1)
+    y = np.repeat(np.arange(len(per_class)), per_class).astype(np.int32)
+    x = rng.integers(0, 256, (len(y), *shape)).astype(np.uint8)
+    return source.Source("images", x, y, x[::4], y[::4], tuple("abcdefghij"[: len(per_class)]))
+
+
+def split(config, src=None):
+    return splits.split(src or vectors(), config)

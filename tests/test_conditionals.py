@@ -1,0 +1,202 @@
+import itertools
+
+import building
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from adgm_tf.conditionals import NORMALIZATIONS, Conditional, Trunk
+
+K, B, S = 2, 3, 4
+SIZES = dict(a=3, x=6, y=5, z=4)
+SHAPES = dict(a=(K, B, 1), x=(1, B, 1), y=(1, 1, S), z=(K, B, S))
+TRUNK = Trunk((9, 8))
+PARENTS = ["".join(c) for n in range(1, 5) for c in itertools.combinations("axyz", n)]
+IMAGES = [(8, 8, 1), (28, 28, 1), (9, 7, 2)]
+
+
+def conditional(parents, variable="z", dim=7, density="gaussian", trunk=TRUNK, sizes=SIZES, seed=0):
+    built = Conditional(f"{variable}_given_{parents}", {p: sizes[p] for p in parents}, variable, dim, density, trunk,
+                        seed)
+    of(built, values(parents, sizes))
+    return built
+
+
+def of(built, given, training=False):
+    return built(given, training=training)
+
+
+def values(parents, sizes=SIZES):
+    drawn = {p: building.normal((*SHAPES[p], sizes[p]), i) for i, p in enumerate("axz")}
+    drawn["y"] = tf.reshape(tf.range(S), SHAPES["y"])
+    return {p: drawn[p] for p in parents}
+
+
+def concatenated(built, given):
+    """The parents beside one another, y as a one-hot row, times the undivided first layer."""
+    rows = {p: np.asarray(v) if p != "y" else np.eye(SIZES["y"])[np.asarray(v)] for p, v in given.items()}
+    batch = np.broadcast_shapes(*(r.shape[:-1] for r in rows.values()))
+    inputs = np.concatenate([np.broadcast_to(r, (*batch, r.shape[-1])) for r in rows.values()], -1)
+    weights = np.concatenate([built.parts[p].weights[0].numpy() for p in rows], 0)
+    return inputs @ weights + built.first_bias.numpy()
+
+
+def relu(h):
+    return np.maximum(h, 0)
+
+
+def dense(layer, h):
+    return h @ layer.kernel.numpy() + layer.bias.numpy()
+
+
+@pytest.mark.parametrize("parents", PARENTS)
+def test_the_split_first_layer_is_one_dense_layer_of_the_concatenated_parents(parents):
+    built = conditional(parents, dim=5, density="categorical")
+    building.scatter_weights(built, 0.5)
+    given = values(parents)
+    h = relu(concatenated(built, given))
+    expected = dense(built.last, relu(dense(built.hidden[0], h)))
+    np.testing.assert_allclose(of(built, given).logits_parameter(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("parents", PARENTS)
+def test_the_batch_is_the_broadcast_of_the_natural_shapes_of_the_parents(parents):
+    q = of(conditional(parents), values(parents))
+    assert q.batch_shape == np.broadcast_shapes(*(SHAPES[p] for p in parents))
+    assert q.event_shape == (7,)
+
+
+def test_a_conditional_ends_in_a_distribution_layer_whose_tensor_is_the_mean():
+    built = conditional("xy")
+    q = of(built, values("xy"))
+    np.testing.assert_array_equal(tf.convert_to_tensor(q), q.mean())
+
+
+def test_a_gaussian_starts_close_to_the_standard_normal():
+    q = of(conditional("axyz"), values("axyz"))
+    np.testing.assert_allclose(q.mean(), np.zeros(q.mean().shape), atol=0.05)
+    np.testing.assert_allclose(q.variance(), np.ones(q.mean().shape), atol=0.05)
+
+
+def test_weights_depend_on_the_name_and_the_seed_alone():
+    first, again = conditional("xy"), conditional("xy")
+    other_seed, other_name = conditional("xy", seed=1), conditional("xy", variable="a")
+    for w, same, seeded, named in zip(first.weights, again.weights, other_seed.weights, other_name.weights,
+                                      strict=True):
+        np.testing.assert_array_equal(w, same)
+        assert not np.array_equal(w, seeded)
+        assert not np.array_equal(w, named)
+
+
+def test_no_two_weights_of_a_conditional_share_their_noise():
+    built = conditional("az", sizes=dict(SIZES, a=4, z=4))
+    a, z = (built.parts[p].weights[0].numpy() for p in "az")
+    assert not np.allclose(a, z)
+
+
+def test_parts_start_as_slices_of_one_glorot_layer():
+    sizes = dict(a=40, x=300, y=60, z=50)
+    built = conditional("axyz", trunk=Trunk((400,)), sizes=sizes)
+    expected = np.sqrt(4 / (sum(sizes.values()) + 400))
+    for part in built.parts.values():
+        np.testing.assert_allclose(np.std(part.weights[0]), expected, rtol=0.05)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("shape", [(), (9, 7, 2)])
+def test_every_normalisation_fits_both_trunks(normalization, shape):
+    trunk = Trunk((9, 8), normalization, (2, 3) if shape else (), shape)
+    sizes = dict(SIZES, x=int(np.prod(shape)) if shape else SIZES["x"])
+    q = of(conditional("axy", trunk=trunk, sizes=sizes), values("axy", sizes), True)
+    p = of(conditional("yz", "x", sizes["x"], trunk=trunk, sizes=sizes), values("yz", sizes), True)
+    assert np.isfinite(q.mean()).all()
+    assert np.isfinite(p.mean()).all()
+
+
+def test_layer_normalisation_takes_away_what_all_units_share():
+    built = conditional("x", trunk=Trunk((9,), "layer"))
+    building.scatter_weights(built, 0.5)
+    before = of(built, values("x")).mean()
+    built.first_bias.assign_add(tf.fill(built.first_bias.shape, 3.0))
+    np.testing.assert_allclose(of(built, values("x")).mean(), before, rtol=1e-4, atol=1e-5)
+
+
+def test_without_normalisation_a_shift_of_all_units_is_seen():
+    built = conditional("x", trunk=Trunk((9,)))
+    building.scatter_weights(built, 0.5)
+    before = of(built, values("x")).mean()
+    built.first_bias.assign_add(tf.fill(built.first_bias.shape, 3.0))
+    assert not np.allclose(of(built, values("x")).mean(), before, atol=0.1)
+
+
+def test_batch_normalisation_sees_its_batch_in_training_alone():
+    built = conditional("x", trunk=Trunk((9,), "batch"))
+    building.scatter_weights(built, 0.5)
+    x = values("x")["x"]
+    for training in (False, True):
+        whole = of(built, {"x": x}, training).mean()[:, :2]
+        part = of(built, {"x": x[:, :2]}, training).mean()
+        assert np.allclose(whole, part, atol=1e-5) is not training
+
+
+def test_batch_normalisation_keeps_moving_averages_in_training_alone():
+    built = conditional("x", trunk=Trunk((9,), "batch"))
+    mean = built.norms[0].moving_mean
+    of(built, values("x"))
+    np.testing.assert_array_equal(mean, np.zeros(9))
+    of(built, values("x"), True)
+    h = concatenated(built, values("x"))
+    np.testing.assert_allclose(mean, 0.05 * h.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", IMAGES)
+def test_images_of_any_size_go_in_and_come_out(shape):
+    dim = int(np.prod(shape))
+    sizes, trunk = dict(SIZES, x=dim), Trunk((9, 8), filters=(2, 3), image_shape=shape)
+    assert of(conditional("axy", trunk=trunk, sizes=sizes), values("axy", sizes)).mean().shape == (K, B, S, 7)
+    for density in ("bernoulli", "gaussian"):
+        p = of(conditional("yz", "x", dim, density, trunk, sizes), values("yz", sizes))
+        assert p.mean().shape == (K, B, S, dim)
+        assert p.log_prob(values("x", sizes)["x"]).shape == (K, B, S)
+
+
+@pytest.mark.parametrize("shape", IMAGES)
+def test_the_convolutional_encoder_halves_the_image_at_every_layer(shape):
+    trunk = Trunk((9,), filters=(2, 3), image_shape=shape)
+    sizes = dict(SIZES, x=int(np.prod(shape)))
+    built = conditional("x", trunk=trunk, sizes=sizes)
+    building.scatter_weights(built, 0.3)
+    rows = tf.reshape(values("x", sizes)["x"], (B, *shape))
+    for layer in built.pixels.chain[:6:3]:
+        rows = tf.nn.relu(tf.nn.conv2d(rows, layer.kernel, 2, "SAME") + layer.bias)
+    h = relu(tf.reshape(rows, (1, B, 1, -1)).numpy() @ built.parts["x"].kernel.numpy() + built.first_bias.numpy())
+    mean = dense(built.last, h)[..., :7]
+    np.testing.assert_allclose(of(built, values("x", sizes)).mean(), mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", IMAGES)
+def test_the_convolutional_decoder_lays_out_means_and_variances_as_the_pixels_of_x(shape):
+    trunk = Trunk((9,), filters=(2, 3), image_shape=shape)
+    built = conditional("z", "x", int(np.prod(shape)), "gaussian", trunk)
+    building.scatter_weights(built, 0.3)
+    grid, _, reshape, first, _, _, second = built.last.chain
+    h = relu(concatenated(built, values("z"))).reshape(-1, 9)
+    rows = tf.nn.relu(first(reshape(relu(dense(grid, h)))))
+    pixels = second(rows)[:, : shape[0], : shape[1]].numpy().reshape(-1, *shape[:2], 2, shape[2])
+    mean, raw = (pixels[..., plane, :].reshape(K, B, S, -1) for plane in (0, 1))
+    p = of(built, values("z"))
+    np.testing.assert_allclose(p.mean(), mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.log(p.variance()), 10 * np.tanh(raw / 10), rtol=1e-3, atol=1e-4)
+
+
+def test_the_convolutional_trunk_depends_on_every_pixel_and_parent():
+    shape = (9, 7, 2)
+    trunk, sizes = Trunk((9, 8), filters=(2, 3), image_shape=shape), dict(SIZES, x=126)
+    built = conditional("axz", trunk=trunk, sizes=sizes)
+    building.scatter_weights(built, 0.5)
+    given = values("axz", sizes)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        value = tf.reduce_sum(of(built, given).mean() ** 2)
+    for gradient in tape.gradient(value, given).values():
+        assert np.all(np.abs(gradient).sum((0, 1, 2)) > 0)
