@@ -31,6 +31,7 @@ setuptools.setup(
         "matplotlib>=3.9,<4",
         "mlxtend>=0.24,<0.26",
         "pandas>=2.2,<4",
+        "psutil>=5.9,<8",
         "scikit-learn>=1.5,<2",
         "tqdm>=4.66,<5",
     ],

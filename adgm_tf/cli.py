@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -15,10 +16,12 @@ from adgm_tf import errors
 USER_ERROR_STATUS = 2
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The flags defined here are those of the entry point that asks for them, and stand in its --help.
+flags.disclaim_key_flags()
 
 
 def run(main: Callable[[], None], doc: str) -> None:
-    """Parses the flags, calls `main`, and ends a UserError or a full disk in one line and status 2."""
+    """Parses the flags and calls `main`; a UserError or a file that cannot be used ends it in one line and status 2."""
     def guarded(argv: list[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]}: every option is a flag, --name=value")
@@ -28,12 +31,17 @@ def run(main: Callable[[], None], doc: str) -> None:
             main()
         except errors.UserError as error:
             _leave(str(error))
+        except KeyboardInterrupt:
+            print("stopped by SIGINT; nothing was left half-written", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
         except Exception as error:
-            if not _is_full_disk(error):
-                raise
             name = getattr(error, "filename", None)
-            _leave(f"no space left on the device{f' to write {name}' if name else ''}; nothing more was written, and "
-                   "the files written before are whole")
+            if _is_full_disk(error):
+                _leave(f"no space left on the device{f' to write {name}' if name else ''}; nothing more was written, "
+                       "and the files written before are whole")
+            if not isinstance(error, OSError) or name is None:
+                raise
+            _leave(f"{name}: {error.strerror}")
 
     sys.modules["__main__"].__doc__ = doc
     try:

@@ -7,10 +7,11 @@ natural shape of its parent and added with broadcasting; y is a row look-up.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -33,18 +34,21 @@ class Trunk:
       normalization: none, layer or batch.
       filters: convolutions between the pixels of x and the hidden layers; none in a perceptron.
       image_shape: [H, W, channels] of x, where there are filters.
+      compute_dtype: type of the matrix products and of the activations between them; parameters of densities and
+        weights are float32.
     """
 
     hidden_units: tuple[int, ...]
     normalization: str = "none"
     filters: tuple[int, ...] = ()
     image_shape: tuple[int, ...] = ()
+    compute_dtype: str = "float32"
 
 
 NORMALIZATIONS = {
     "none": layers.Identity,
-    "layer": lambda: layers.LayerNormalization(epsilon=1e-5),
-    "batch": lambda: layers.BatchNormalization(momentum=0.95, epsilon=1e-5),
+    "layer": functools.partial(layers.LayerNormalization, epsilon=1e-5),
+    "batch": functools.partial(layers.BatchNormalization, momentum=0.95, epsilon=1e-5),
 }
 
 
@@ -64,21 +68,21 @@ class Conditional(tf_keras.Model):
     def __init__(self, name: str, parents: Mapping[str, int], variable: str, dim: int, density: str, trunk: Trunk,
                  seed: int):
         super().__init__(name=name)
-        seeds = itertools.count(zlib.crc32(f"{name}/{seed}".encode()) % 2**30)
+        make = _Layers(trunk, f"{name}/{seed}")
         spec = distributions.DENSITIES[density]
         convolutional = bool(trunk.filters)
-        self.pixels = _encoder(trunk, seeds) if convolutional and "x" in parents else None
-        sizes = dict(parents, x=math.prod(_coarse_shape(trunk))) if self.pixels else dict(parents)
+        self.pixels = make.encoder() if convolutional and "x" in parents else None
+        sizes = dict(parents, x=math.prod(make.coarse_shape)) if self.pixels else dict(parents)
         first = trunk.hidden_units[0]
         stddev = _glorot(sum(sizes.values()), first)
-        self.parts = {p: _part(p, n, first, stddev, seeds) for p, n in sizes.items()}
-        self.first_bias = self.add_weight("first_bias", (first,), initializer=_normal(BIAS_STDDEV, seeds))
-        self.hidden = [_dense(n, fan_in, seeds, f"hidden_{i}") for i, (fan_in, n)
+        self.parts = {p: make.part(p, n, first, stddev) for p, n in sizes.items()}
+        self.first_bias = self.add_weight("first_bias", (first,), initializer=make.normal(BIAS_STDDEV))
+        self.hidden = [make.dense(n, fan_in, f"hidden_{i}") for i, (fan_in, n)
                        in enumerate(itertools.pairwise(trunk.hidden_units), 1)]
-        self.norms = [NORMALIZATIONS[trunk.normalization]() for _ in trunk.hidden_units]
-        self.last = (_decoder(trunk, spec.parameters_per_unit, seeds) if convolutional and variable == "x" else
-                     _dense(dim * spec.parameters_per_unit, trunk.hidden_units[-1], seeds, "parameters",
-                            spec.initial_stddev))
+        self.norms = [make.normalization() for _ in trunk.hidden_units]
+        self.last = (make.decoder(spec.parameters_per_unit) if convolutional and variable == "x" else
+                     make.dense(dim * spec.parameters_per_unit, trunk.hidden_units[-1], "parameters",
+                                spec.initial_stddev))
         self.density = tfp.layers.DistributionLambda(
             spec.function, convert_to_tensor_fn=tfd.Distribution.mean, name=density)
 
@@ -92,11 +96,12 @@ class Conditional(tf_keras.Model):
         Returns:
           A distribution whose batch shape is the broadcast [K,B,S] of the parents.
         """
-        h = sum((self._part_of(p, parents[p], training) for p in self.parts), self.first_bias)
+        parts = [self._part_of(p, parents[p], training) for p in self.parts]
+        h = sum(parts, tf.cast(self.first_bias, parts[0].dtype))
         h = tf.nn.relu(self.norms[0](h, training=training))
         for dense, norm in zip(self.hidden, self.norms[1:], strict=True):
             h = tf.nn.relu(norm(dense(h), training=training))
-        return self.density(self.last(h, training=training))
+        return self.density(tf.cast(self.last(h, training=training), tf.float32))
 
     def _part_of(self, letter: str, value: tf.Tensor, training: bool) -> tf.Tensor:
         if letter == "x" and self.pixels:
@@ -134,51 +139,56 @@ class OverImages(layers.Layer):
         return tf.ensure_shape(result, [*x.shape[:-1], size])
 
 
-def _coarse_shape(trunk: Trunk) -> tuple[int, int, int]:
-    """Returns [H, W, filters] after the strides."""
-    stride = 2 ** len(trunk.filters)
-    return (-(-trunk.image_shape[0] // stride), -(-trunk.image_shape[1] // stride), trunk.filters[-1])
+class _Layers:
+    """Makes the layers of one conditional: each with a seed of its own, in the types of its trunk."""
 
+    def __init__(self, trunk: Trunk, key: str):
+        self.trunk = trunk
+        self.dtype = "mixed_bfloat16" if trunk.compute_dtype == "bfloat16" else trunk.compute_dtype
+        self.seeds = itertools.count(zlib.crc32(key.encode()) % 2**30)
+        if trunk.filters:
+            stride = 2 ** len(trunk.filters)
+            height, width, _ = trunk.image_shape
+            self.coarse_shape = (-(-height // stride), -(-width // stride), trunk.filters[-1])
 
-def _encoder(trunk: Trunk, seeds: Iterator[int]) -> OverImages:
-    chain = []
-    for fan_in, filters in itertools.pairwise((trunk.image_shape[-1], *trunk.filters)):
-        chain += [_convolution(layers.Conv2D, fan_in, filters, seeds), NORMALIZATIONS[trunk.normalization](),
-                  layers.ReLU()]
-    return OverImages(trunk.image_shape, [*chain, layers.Flatten()], name="encoder")
+    def normal(self, stddev: float) -> tf_keras.initializers.Initializer:
+        return tf_keras.initializers.RandomNormal(stddev=stddev, seed=next(self.seeds))
 
+    def part(self, letter: str, fan_in: int, units: int, stddev: float) -> layers.Layer:
+        """W_p of one parent, drawn as a slice of the undivided first layer would be."""
+        if letter == "y":
+            return layers.Embedding(fan_in, units, embeddings_initializer=self.normal(stddev), dtype=self.dtype,
+                                    name="from_y")
+        return layers.Dense(units, use_bias=False, kernel_initializer=self.normal(stddev), dtype=self.dtype,
+                            name=f"from_{letter}")
 
-def _decoder(trunk: Trunk, planes: int, seeds: Iterator[int]) -> OverImages:
-    coarse, hidden = _coarse_shape(trunk), trunk.hidden_units[-1]
-    chain = [_dense(math.prod(coarse), hidden, seeds, "grid"), layers.ReLU(), layers.Reshape(coarse)]
-    for fan_in, filters in itertools.pairwise((*trunk.filters[::-1], planes * trunk.image_shape[-1])):
-        chain += [_convolution(layers.Conv2DTranspose, fan_in, filters, seeds),
-                  NORMALIZATIONS[trunk.normalization](), layers.ReLU()]
-    return OverImages((hidden,), chain[:-2], crop=trunk.image_shape[:2], planes=planes, name="parameters")
+    def dense(self, units: int, fan_in: int, name: str, stddev: float | None = None) -> layers.Dense:
+        return layers.Dense(units, kernel_initializer=self.normal(stddev or _glorot(fan_in, units)),
+                            bias_initializer=self.normal(BIAS_STDDEV), dtype=self.dtype, name=name)
 
+    def normalization(self) -> layers.Layer:
+        return NORMALIZATIONS[self.trunk.normalization](dtype=self.dtype)
 
-def _part(letter: str, fan_in: int, units: int, stddev: float, seeds: Iterator[int]) -> layers.Layer:
-    """W_p of one parent, drawn as a slice of the undivided first layer would be."""
-    weights = _normal(stddev, seeds)
-    if letter == "y":
-        return layers.Embedding(fan_in, units, embeddings_initializer=weights, name="from_y")
-    return layers.Dense(units, use_bias=False, kernel_initializer=weights, name=f"from_{letter}")
+    def convolution(self, kind: type[layers.Layer], fan_in: int, filters: int) -> layers.Layer:
+        return kind(filters, 5, strides=2, padding="same", dtype=self.dtype, bias_initializer=self.normal(BIAS_STDDEV),
+                    kernel_initializer=self.normal(_glorot(25 * fan_in, 25 * filters)))
 
+    def encoder(self) -> OverImages:
+        """Convolutions of stride 2, normalised, from the pixels to a coarse grid."""
+        chain = []
+        for fan_in, filters in itertools.pairwise((self.trunk.image_shape[-1], *self.trunk.filters)):
+            chain += [self.convolution(layers.Conv2D, fan_in, filters), self.normalization(), layers.ReLU()]
+        return OverImages(self.trunk.image_shape, [*chain, layers.Flatten()], name="encoder")
 
-def _dense(units: int, fan_in: int, seeds: Iterator[int], name: str, stddev: float | None = None) -> layers.Dense:
-    weights = _normal(stddev or _glorot(fan_in, units), seeds)
-    return layers.Dense(units, kernel_initializer=weights, bias_initializer=_normal(BIAS_STDDEV, seeds), name=name)
-
-
-def _convolution(kind: type[layers.Layer], fan_in: int, filters: int, seeds: Iterator[int]) -> layers.Layer:
-    return kind(filters, 5, strides=2, padding="same", bias_initializer=_normal(BIAS_STDDEV, seeds),
-                kernel_initializer=_normal(_glorot(25 * fan_in, 25 * filters), seeds))
+    def decoder(self, planes: int) -> OverImages:
+        """The way back: a coarse grid, transposed convolutions, `planes` parameters a pixel."""
+        hidden, coarse = self.trunk.hidden_units[-1], self.coarse_shape
+        chain = [self.dense(math.prod(coarse), hidden, "grid"), layers.ReLU(), layers.Reshape(coarse)]
+        for fan_in, filters in itertools.pairwise((*self.trunk.filters[::-1], planes * self.trunk.image_shape[-1])):
+            chain += [self.convolution(layers.Conv2DTranspose, fan_in, filters), self.normalization(), layers.ReLU()]
+        return OverImages((hidden,), chain[:-2], crop=self.trunk.image_shape[:2], planes=planes, name="parameters")
 
 
 def _glorot(fan_in: int, fan_out: int) -> float:
     """Standard deviation of Glorot's normal initialiser with the gain of the ReLU, sqrt(2)."""
     return math.sqrt(4 / (fan_in + fan_out))
-
-
-def _normal(stddev: float, seeds: Iterator[int]) -> tf_keras.initializers.Initializer:
-    return tf_keras.initializers.RandomNormal(stddev=stddev, seed=next(seeds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import numbers
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -48,8 +49,8 @@ class Config:
 
     binarization: str = option("auto", "bernoulli draws pixels anew at every step, none keeps grey values; auto is "
                                "bernoulli for the Bernoulli likelihood.", choices=("auto", "bernoulli", "none"))
-    likelihood: str = option("auto", "Density of x given the rest; auto is bernoulli for images and gaussian for real vectors.",
-                             choices=("auto", "bernoulli", "gaussian"))
+    likelihood: str = option("auto", "Density of x given the rest; auto is bernoulli for images and gaussian for real "
+                             "vectors.", choices=("auto", "bernoulli", "gaussian"))
     trunk: str = option("perceptron", "Layers between x and the rest, both ways.",
                         choices=("perceptron", "convolutional"))
     hidden_units: tuple[int, ...] = option((500, 500), "Hidden layers of every conditional.", minimum=1)
@@ -89,6 +90,8 @@ class Config:
                            choices=("auto", "one_device", "mirrored", "multi_worker"), resumable=True)
     devices: tuple[str, ...] = option((), "Devices to mirror over, such as GPU:0,GPU:1; all GPUs if empty.",
                                       resumable=True)
+    compute_dtype: str = option("float32", "Type of the matrix products: bfloat16 is faster where the processor has "
+                                "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
     xla: bool = option(False, "Compile the loss and its gradient with XLA.")
 
     steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, resumable=True)
@@ -136,6 +139,7 @@ def _shown(value: Any) -> str:
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:
     rule = field.metadata
+    _check_type(field, value)
     if rule["choices"] and value not in rule["choices"]:
         raise errors.unknown(field.name, value, rule["choices"])
     for number in value if isinstance(value, tuple) else (value,):
@@ -149,6 +153,19 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
         raise errors.UserError("hidden_units=: must name at least one layer")
 
 
+def _check_type(field: dataclasses.Field, value: Any) -> None:
+    kind = field.type.removeprefix("tuple[").removesuffix(", ...]").removesuffix(" | None")
+    if field.type.endswith(" | None") and value is None:
+        return
+    if field.type in _ELEMENT and not isinstance(value, tuple):
+        raise errors.UserError(f"{field.name}={value}: must be a tuple")
+    for element in value if field.type in _ELEMENT else (value,):
+        if not isinstance(element, _KIND[kind]) or (isinstance(element, bool) and kind != "bool"):
+            raise errors.UserError(f"{field.name}={_shown(value)}: must be {_WORDS[kind]}")
+
+
+_KIND = {"str": str, "int": numbers.Integral, "float": numbers.Real, "bool": bool}
+_WORDS = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
 _DEFINE = {"str": flags.DEFINE_string, "int": flags.DEFINE_integer, "float": flags.DEFINE_float,
            "float | None": flags.DEFINE_float, "bool": flags.DEFINE_boolean,
            "tuple[int, ...]": flags.DEFINE_list, "tuple[float, ...]": flags.DEFINE_list,
@@ -196,7 +213,7 @@ def read(run_dir: os.PathLike | str) -> Config:
         stored = json.loads(path.read_text())
         types = {f.name: f.type for f in dataclasses.fields(Config)}
         return Config(**{k: tuple(v) if types.get(k) in _ELEMENT else v for k, v in stored.items()})
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, errors.UserError) as error:
         raise errors.UserError(f"run_dir={run_dir}: {path.name} cannot be read ({error})") from None
 
 

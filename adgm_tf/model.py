@@ -96,7 +96,7 @@ class GenerativeModel(tf.Module):
                                                      dims[key[2]], density, sizes.trunk, seed)
         prior = sizes.class_prior or (1 / max(sizes.num_classes, 1),) * sizes.num_classes
         self.log_prior = [math.log(p) for p in prior]
-        self._create_variables()
+        self.create_variables()
 
     @property
     def has_classes(self) -> bool:
@@ -225,7 +225,8 @@ class GenerativeModel(tf.Module):
             return tf.zeros([1, tf.shape(x)[0], 1, 0])
         return self._of("q_a", {"x": _over_samples(x)}).mean()
 
-    def _create_variables(self) -> None:
+    def create_variables(self) -> None:
+        """Calls every conditional once, so that all variables exist."""
         x, seed = tf.zeros([1, self.sizes.x_dim]), seeds.of_run(0)
         auxiliary = self.sample_auxiliary(x, 1, seed)
         y = tf.zeros([1, 1, 1], tf.int32) if self.has_classes else None
@@ -250,7 +251,7 @@ def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes:
         raise errors.UserError(f"top_k={config.top_k}: must be below the {num_classes} classes of {config.dataset}; "
                                "class_sum=exact takes all")
     filters = config.filters if config.trunk == "convolutional" else ()
-    trunk = Trunk(config.hidden_units, config.normalization, filters, x_shape if filters else ())
+    trunk = Trunk(config.hidden_units, config.normalization, filters, x_shape if filters else (), config.compute_dtype)
     sizes = Sizes(math.prod(x_shape), config.auxiliary_dim, config.latent_dim, num_classes,
                   likelihood(config, is_image), trunk, config.class_prior)
     return GenerativeModel(row, sizes, config.seed)

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import pathlib
 
-import numpy as np
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
@@ -56,7 +55,7 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
     if weights == "best" and not config.num_valid:
         raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
     splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
-    _check_split(splits, path)
+    splits_lib.check(splits, path)
     model = model_lib.build(config, splits.x_shape, splits.is_image, splits.num_classes)
     averaged = model.trainable_variables if config.ema_decay else []
     averages = [tf.Variable(v, trainable=False) for v in averaged]
@@ -95,15 +94,3 @@ def _check_fits(run: Run, other: source_lib.Source, dataset: str) -> None:
     if len(other.class_names) != run.splits.num_classes:
         raise errors.UserError(f"dataset={dataset}: has {len(other.class_names)} classes, the run's data has "
                                f"{run.splits.num_classes}")
-
-
-def _check_split(splits: splits_lib.Splits, path: pathlib.Path) -> None:
-    """Makes sure that the data are those of the run: the same rows are labelled as `split.npz` says."""
-    try:
-        with np.load(path / "split.npz") as stored:
-            same = all(np.array_equal(stored[k], getattr(splits, k).index) for k in ("labelled", "unlabelled", "valid"))
-    except (OSError, ValueError, KeyError) as error:
-        raise errors.UserError(f"run_dir={path}: split.npz cannot be read ({error})") from None
-    if not same:
-        raise errors.UserError(f"run_dir={path}: its split.npz names other examples than its configuration and data "
-                               "give; the data set has changed")

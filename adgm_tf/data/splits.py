@@ -6,12 +6,17 @@ import dataclasses
 import math
 import os
 import pathlib
+import zipfile
+import zlib
 
 import numpy as np
 
 from adgm_tf import errors, files
 from adgm_tf.config import Config
 from adgm_tf.data import source as source_lib
+
+FILE = "split.npz"
+CHOSEN = ("labelled", "unlabelled", "valid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +151,23 @@ def describe(splits: Splits) -> str:
 
 def write(splits: Splits, run_dir: os.PathLike | str) -> None:
     """Writes to `split.npz` which rows of the source's training set serve as what."""
-    with files.replacing(pathlib.Path(run_dir) / "split.npz") as path:
-        np.savez_compressed(path, labelled=splits.labelled.index, unlabelled=splits.unlabelled.index,
-                            valid=splits.valid.index)
+    with files.replacing(pathlib.Path(run_dir) / FILE) as path:
+        np.savez_compressed(path, **{name: getattr(splits, name).index for name in CHOSEN})
+
+
+def check(splits: Splits, run_dir: os.PathLike | str) -> None:
+    """Makes sure that the data are those of the run: the same rows serve as what its `split.npz` says.
+
+    Raises:
+      UserError: they are not, or the file cannot be read.
+    """
+    try:
+        with np.load(pathlib.Path(run_dir) / FILE) as stored:
+            same = all(np.array_equal(stored[name], getattr(splits, name).index) for name in CHOSEN)
+    except FileNotFoundError:
+        raise errors.UserError(f"run_dir={run_dir}: holds no {FILE}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise errors.UserError(f"run_dir={run_dir}: {FILE} cannot be read ({error})") from None
+    if not same:
+        raise errors.UserError(f"run_dir={run_dir}: its {FILE} names other examples than its configuration and data "
+                               "give; the data set has changed")

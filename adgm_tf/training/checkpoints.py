@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
+import shutil
+import tempfile
 
 import tensorflow as tf
 
@@ -25,25 +28,23 @@ class Checkpoints:
         self.trainer, self.run_dir = trainer, run_dir
         with trainer.strategy.scope():
             self.best_score = tf.Variable(float("inf"), trainable=False, dtype=tf.float64)
-        state = tf.train.Checkpoint(model=trainer.model, optimizer=trainer.optimizer, averages=trainer.averages,
-                                    best_score=self.best_score)
-        self.newest = tf.train.CheckpointManager(state, str(write_dir / "checkpoints"), keep, checkpoint_name="step")
-        self.best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=trainer.model, averages=trainer.averages), str(write_dir / "best"), 1,
-            checkpoint_name="step")
+        self.state = tf.train.Checkpoint(model=trainer.model, optimizer=trainer.optimizer, averages=trainer.averages,
+                                         best_score=self.best_score)
+        self.weights = tf.train.Checkpoint(model=trainer.model, averages=trainer.averages)
+        self.folder, self.best_folder, self.keep = write_dir / "checkpoints", write_dir / "best", keep
         self.saved_step = -1
 
     def save(self) -> None:
         """Writes a checkpoint of this step, unless there is one."""
         if self.saved_step != self.trainer.step:
-            self.newest.save(checkpoint_number=self.trainer.step)
+            write(self.state, self.folder, self.trainer.step, self.keep)
             self.saved_step = self.trainer.step
 
     def save_if_best(self, score: float) -> None:
         """Writes these weights to `best/` if their score on the validation set is the lowest so far."""
         if score < float(self.best_score.numpy()):
             self.best_score.assign(score)
-            self.best.save(checkpoint_number=self.trainer.step)
+            write(self.weights, self.best_folder, self.trainer.step, keep=1)
 
     def restore(self) -> list[str]:
         """Restores the newest checkpoint that can be read, if there is any; returns a line for each passed over.
@@ -54,7 +55,7 @@ class Checkpoints:
         prefixes = newest_first(self.run_dir / "checkpoints")
         lines = []
         for prefix in prefixes:
-            problem = try_restore(self.newest.checkpoint, prefix)
+            problem = try_restore(self.state, prefix)
             if problem is None:
                 self.saved_step = self.trainer.step
                 return lines
@@ -64,8 +65,24 @@ class Checkpoints:
         return lines
 
 
+def write(checkpoint: tf.train.Checkpoint, folder: pathlib.Path, step: int, keep: int) -> None:
+    """Writes `step-<step>` to `folder`, whole or not at all, and deletes all but the `keep` newest there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".writing-*"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
+        checkpoint.write(f"{temporary}/step-{step}")
+        # The index makes it a checkpoint, so it comes last.
+        for path in sorted(pathlib.Path(temporary).iterdir(), key=lambda p: p.suffix == ".index"):
+            os.replace(path, folder / path.name)
+    for prefix in newest_first(folder)[keep:]:
+        pathlib.Path(f"{prefix}.index").unlink()
+        for path in folder.glob(f"{pathlib.Path(prefix).name}.data-*"):
+            path.unlink()
+
+
 def newest_first(folder: pathlib.Path) -> list[str]:
-    """Returns the prefixes of the checkpoints in `folder`, by what is there and not by what its index says."""
+    """Returns the prefixes of the checkpoints in `folder`."""
     found = {int(m.group(1)): str(p.with_suffix("")) for p in folder.glob("step-*.index")
              if (m := re.fullmatch(r"step-(\d+)\.index", p.name))}
     return [found[step] for step in sorted(found, reverse=True)]
@@ -100,6 +117,6 @@ def try_restore(checkpoint: tf.train.Checkpoint, prefix: str) -> str | None:
     """Restores `prefix` into every object of `checkpoint`; returns what is wrong if that fails."""
     try:
         checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, ValueError, AssertionError) as error:
+    except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
         return str(error).strip().splitlines()[0][:160]
     return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import pathlib
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -32,6 +34,8 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
     config = _settled(given)
     strategy = strategy_lib.make(config)
     splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
+    if (pathlib.Path(config.run_dir) / splits_lib.FILE).exists():
+        splits_lib.check(splits, config.run_dir)
     plan = plan_lib.make(config, splits)
     trainer = Trainer(config, plan, splits, strategy)
     notes = [splits_lib.describe(splits), *plan.notes]
@@ -69,10 +73,11 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
         print(line, flush=True)
     if trainer.step:
         print(f"goes on from step {trainer.step}", flush=True)
-    config_lib.write(config, write_dir)
-    splits_lib.write(splits, write_dir)
-    record = actions.Record(write_dir, trainer.step)
-    actions.describe_run(record, config, notes)
+    with _whole_or_not_at_all(write_dir):
+        config_lib.write(config, write_dir)
+        splits_lib.write(splits, write_dir)
+        record = actions.Record(write_dir, trainer.step)
+        actions.describe_run(record, config, notes)
     evaluator = Evaluator(trainer.model, splits.scaling, config.num_eval_samples, config.eval_batch_size, config.seed)
     validation = actions.Validation(record, trainer, evaluator, splits, kept, config.track_test)
     planned = [
@@ -93,6 +98,21 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     return measured
 
 
+@contextlib.contextmanager
+def _whole_or_not_at_all(folder: pathlib.Path) -> Iterator[None]:
+    """Takes back what a block that fails has put into a folder that was empty or not there."""
+    existed = folder.exists()
+    fresh = not existed or not any(folder.iterdir())
+    try:
+        yield
+    except BaseException:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        if fresh and existed:
+            folder.mkdir()
+        raise
+
+
 def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,
              kept: checkpoints.Checkpoints, seconds: float) -> dict[str, Any]:
     sees_labels = actions.sees_labels(trainer)
@@ -109,11 +129,16 @@ def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evalua
 
 def _best_results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator, kept: checkpoints.Checkpoints,
                   sees_labels: bool) -> dict[str, Any]:
-    """Measures the weights that were best on the validation set, and puts the last ones back."""
+    """Measures the weights that were best on the validation set, if they can be read, and puts the last ones back."""
     weights = [*trainer.model.variables]
     last = [tf.identity(v) for v in weights]
-    step, _ = checkpoints.restore_weights(trainer.model, trainer.averages, pathlib.Path(kept.best.directory))
-    best = {f"best_valid_{k}": v for k, v in results.measure(evaluator, splits, sees_labels).items()}
-    for variable, value in zip(weights, last, strict=True):
-        variable.assign(value)
-    return {"best_valid_step": step, **best}
+    try:
+        step, _ = checkpoints.restore_weights(trainer.model, trainer.averages, kept.best_folder)
+        best = {f"best_valid_{k}": v for k, v in results.measure(evaluator, splits, sees_labels).items()}
+        return {"best_valid_step": step, **best}
+    except errors.UserError as error:
+        print(f"the best weights are not measured: {error}", flush=True)
+        return {}
+    finally:
+        for variable, value in zip(weights, last, strict=True):
+            variable.assign(value)

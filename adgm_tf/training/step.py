@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 import tf_keras
@@ -25,13 +25,15 @@ class Trainer:
       plan: what it comes to.
       splits: the data.
       strategy: where it runs; everything is created inside its scope.
+      build: builds the model; arguments as of `model.build`.
     """
 
-    def __init__(self, config: Config, plan: Plan, splits: Splits, strategy: tf.distribute.Strategy):
+    def __init__(self, config: Config, plan: Plan, splits: Splits, strategy: tf.distribute.Strategy,
+                 build: Callable[..., model_lib.GenerativeModel] = model_lib.build):
         self.config, self.plan, self.strategy = config, plan, strategy
         self.seed = seeds.of_run(config.seed)
         with strategy.scope():
-            self.model = model_lib.build(config, splits.x_shape, splits.is_image, splits.num_classes)
+            self.model = build(config, splits.x_shape, splits.is_image, splits.num_classes)
             self.schedule = schedules.Schedule(config, plan.steps_per_epoch, plan.num_steps)
             self.optimizer = tf_keras.optimizers.legacy.Adam(self.schedule)
             self.optimizer._create_all_weights(self.model.trainable_variables)

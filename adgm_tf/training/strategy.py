@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 
@@ -30,6 +31,7 @@ def _make(config: Config) -> tf.distribute.Strategy:
     if kind == "multi_worker" and "TF_CONFIG" not in os.environ:
         raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG")
     if kind == "multi_worker" or (kind == "auto" and "TF_CONFIG" in os.environ):
+        _check_cluster(os.environ["TF_CONFIG"])
         return tf.distribute.MultiWorkerMirroredStrategy()
     _make_logical_cpus(config.devices)
     _check_devices(config.devices)
@@ -39,6 +41,17 @@ def _make(config: Config) -> tf.distribute.Strategy:
     if config.devices:
         return tf.distribute.OneDeviceStrategy(config.devices[0])
     return tf.distribute.get_strategy()
+
+
+def _check_cluster(text: str) -> None:
+    try:
+        cluster = json.loads(text)
+        addresses = cluster["cluster"][cluster["task"]["type"]]
+        addresses[int(cluster["task"]["index"])]
+    except (ValueError, LookupError, TypeError):
+        raise errors.UserError(f"TF_CONFIG={text}: must be JSON that names a cluster and this worker's place in it, as "
+                               '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+                               ) from None
 
 
 def _make_logical_cpus(devices: tuple[str, ...]) -> None:
@@ -55,6 +68,8 @@ def _names(kind: str) -> list[str]:
 
 
 def _check_devices(devices: tuple[str, ...]) -> None:
+    if len({d.upper() for d in devices}) < len(devices):
+        raise errors.UserError(f"devices={','.join(devices)}: names a device twice")
     known = [*_names("CPU"), *_names("GPU")]
     for device in devices:
         if device.upper().removeprefix("/").removeprefix("DEVICE:") not in known:

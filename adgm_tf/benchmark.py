@@ -1,0 +1,59 @@
+"""Measures what training steps cost on this machine, against what their arithmetic must cost.
+
+python -m adgm_tf.benchmark --json=FILE            everything
+python -m adgm_tf.benchmark --quick --json=FILE    at most 5 minutes
+python -m adgm_tf.benchmark --check=FILE           compares with the ratios stored in FILE
+"""
+
+from __future__ import annotations
+
+import json
+
+from absl import flags
+
+from adgm_tf import cli, errors, files
+
+
+def define_flags() -> None:
+    """Defines the flags of this entry point."""
+    flags.DEFINE_string("json", None, "Also write the figures to this file.")
+    flags.DEFINE_bool("quick", False, "Only what the main ratios need.")
+    flags.DEFINE_string("check", None, "Leave with status 2 if a ratio is worse than the one stored in this file, "
+                        "of an earlier --json, by more than --tolerance.")
+    flags.DEFINE_float("tolerance", 0.15, "Fraction by which a checked ratio may be worse.", lower_bound=0)
+    flags.DEFINE_integer("rounds", 7, "Turns that each case gets.", lower_bound=1)
+    flags.DEFINE_list("only", [], "Names of the cases to measure.")
+    flags.DEFINE_string("alone", None, "Measure this one case in this process, print one line of JSON; used for the "
+                        "figures that need a process of their own.")
+    flags.DEFINE_integer("replicas", 1, "Logical devices that --alone trains on.", lower_bound=1)
+    flags.DEFINE_integer("steps", 40, "Steps that --alone times.", lower_bound=1)
+
+
+def main() -> None:
+    """Prints the table."""
+    values = flags.FLAGS
+    stored = _stored(values.check) if values.check else None
+    with cli.quietly():
+        from adgm_tf.benchmarking import processes, tables
+    if values.alone:
+        print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
+        return
+    found = tables.run(values.quick, values.only, values.rounds)
+    if values.json:
+        files.write_json(values.json, found)
+    print(tables.text(found))
+    if stored:
+        tables.check(found, stored, values.tolerance)
+
+
+def _stored(path: str) -> dict:
+    try:
+        with open(path) as stream:  # noqa: PTH123
+            return json.load(stream)["ratios"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise errors.UserError(f"check={path}: is not a file that --json wrote ({error})") from None
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main, __doc__)

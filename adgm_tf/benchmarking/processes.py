@@ -1,0 +1,85 @@
+"""Figures that need a process of their own: seconds to the first step, peak memory, several devices or workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from adgm_tf import errors
+from adgm_tf.benchmarking import cases
+
+WORKERS = 2
+
+
+def alone(name: str, replicas: int, steps: int) -> dict[str, float]:
+    """Measures one case in this process: seconds from its start to the first step, seconds a step, peak memory."""
+    case = errors.lookup(cases.FULL, "alone", name)
+    if "TF_CONFIG" in os.environ:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    elif replicas > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    else:
+        strategy = tf.distribute.get_strategy()
+    trainer = case.trainer(strategy)
+    trainer.train(1)
+    to_first_step = time.time() - psutil.Process().create_time()
+    start = time.perf_counter()
+    trainer.train(steps)
+    seconds_per_step = (time.perf_counter() - start) / steps
+    return {"seconds_from_start_to_first_step": to_first_step, "seconds_per_step": seconds_per_step,
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def start(name: str, replicas: int, steps: int, tf_config: dict[str, Any] | None = None) -> subprocess.Popen:
+    """Starts `alone` in a process of its own."""
+    environment = dict(os.environ)
+    if tf_config:
+        environment["TF_CONFIG"] = json.dumps(tf_config)
+    command = [sys.executable, "-m", "adgm_tf.benchmark", f"--alone={name}", f"--replicas={replicas}",
+               f"--steps={steps}"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def finish(process: subprocess.Popen) -> dict[str, float]:
+    """Waits for a process that `start` started; returns what it measured."""
+    output, _ = process.communicate()
+    if process.returncode:
+        raise errors.UserError(f"benchmark: the process {' '.join(process.args[2:])} left with {process.returncode}")
+    return json.loads(output.splitlines()[-1])
+
+
+def workers(name: str, steps: int) -> dict[str, float]:
+    """Measures a case on two worker processes of this machine; returns what the first says."""
+    sockets = [socket.socket() for _ in range(WORKERS)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    started = [start(name, 1, steps, {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
+               for i in range(WORKERS)]
+    first, *_ = [finish(process) for process in started]
+    return first
+
+
+def scaling(name: str, rounds: int, steps: int) -> dict[str, Any]:
+    """Measures a case on one device, two logical devices and two processes, in turn, at the same global batch."""
+    kinds = {"one_device": lambda: finish(start(name, 1, steps)), "two_devices": lambda: finish(start(name, 2, steps)),
+             "two_processes": lambda: workers(name, steps)}
+    measured: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind, run in kinds.items():
+            measured[kind].append(run())
+    return {kind: {k: float(np.median([m[k] for m in runs])) for k in runs[0]} for kind, runs in measured.items()}
