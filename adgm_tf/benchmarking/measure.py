@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from adgm_tf import seeds
 from adgm_tf.benchmarking import cases, counting
+from adgm_tf.data import resident
 from adgm_tf.training.step import Trainer
 
 PRODUCT = counting.Product(10_000, 500, 500, False, False)
@@ -57,8 +58,11 @@ def counted(trainer: Trainer) -> list[counting.Product]:
     plan, dim = trainer.plan, trainer.model.sizes.x_dim
     specs = (tf.TensorSpec([plan.labelled_batch_size, dim]), tf.TensorSpec([plan.labelled_batch_size], tf.int32),
              tf.TensorSpec([plan.unlabelled_batch_size, dim]))
-    step = tf.function(lambda *batch: trainer.loss_and_gradients(batch, seeds.of_run(0), tf.ones([])), autograph=False)
-    return counting.products(step.get_concrete_function(*specs))
+
+    def step(*batch: tf.Tensor) -> Any:
+        return trainer.loss_and_gradients(resident.Batch(*batch), seeds.of_run(0), tf.ones([]))
+
+    return counting.products(tf.function(step, autograph=False).get_concrete_function(*specs))
 
 
 def measure(chosen: Mapping[str, cases.Case], rounds: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import pathlib
 import shutil
 import tempfile
@@ -50,6 +51,8 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
 def _settled(given: Mapping[str, Any]) -> Config:
     """Returns the configuration of a fresh run, or of the one in the given run directory."""
     run_dir = given.get("run_dir", "")
+    if not run_dir and (given.get("strategy") == "multi_worker" or "TF_CONFIG" in os.environ):
+        raise errors.UserError("run_dir=: must be given to several workers, the same to each")
     if run_dir and (pathlib.Path(run_dir) / "config.json").exists():
         return config_lib.resume(config_lib.read(run_dir), given)
     if run_dir and pathlib.Path(run_dir).exists() and (

@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from adgm_tf import errors, objectives, seeds
+from adgm_tf import model as model_lib
+from adgm_tf.benchmarking import cases, counting, measure, naive, tables
+from adgm_tf.config import Config
+
+SMALL = dict(hidden_units=(12, 9), auxiliary_dim=3, latent_dim=4)
+BY_HAND = {"exact": 15.1e6, "topk": 6.8e6, "naive": 18.7e6}
+
+
+def forward_multiply_adds(mode):
+    """Of one labelled and one unlabelled example of the poster's model."""
+    case = cases.Case(mode=mode)
+    build = naive.build if mode == "naive" else model_lib.build
+    model = build(case.config(), (28, 28, 1), True, 10)
+    objective = objectives.Objective(1, 1, case.config().class_sum, 1, 1.0, "none", 0.0, 0.0)
+
+    @tf.function
+    def forward():
+        x = tf.zeros([2, 784])
+        terms = objectives.per_example(model, x[:1], tf.zeros([1], tf.int32), x[1:], objective, seeds.of_run(0))
+        return objective.loss({k: tf.reduce_sum(v) for k, v in terms.items()})
+
+    return counting.multiply_adds(forward.get_concrete_function())
+
+
+@pytest.mark.parametrize("mode", BY_HAND)
+def test_counted_arithmetic_is_that_worked_out_by_hand(mode):
+    assert forward_multiply_adds(mode) == pytest.approx(BY_HAND[mode], rel=0.005)
+
+
+def test_a_count_knows_transposed_operands():
+    product = tf.function(lambda a, b: tf.matmul(a, b, transpose_a=True, transpose_b=True))
+    traced = product.get_concrete_function(tf.TensorSpec([5, 3]), tf.TensorSpec([7, 5]))
+    assert counting.products(traced) == [counting.Product(3, 5, 7, True, True)]
+
+
+def test_a_count_leaves_out_what_no_output_needs():
+    def function(a):
+        tf.matmul(a, a)
+        return tf.matmul(a, a[:, :2])
+
+    traced = tf.function(function).get_concrete_function(tf.TensorSpec([4, 4]))
+    assert counting.multiply_adds(traced) == 4 * 4 * 2
+
+
+@pytest.mark.parametrize("row", ["adgm", "adgm_icml"])
+def test_naive_model_computes_the_same_weights(row):
+    config = Config(model=row, class_sum="exact", **SMALL)
+    split, repeated = (build(config, (4, 4, 1), True, 3) for build in (model_lib.build, naive.build))
+    for key, conditional in split.conditionals.items():
+        copy = repeated.conditionals[key]
+        first = [conditional.parts[p].weights[0] for p in copy.sizes]
+        copy.stack[0].set_weights([np.concatenate(first), conditional.first_bias.numpy()])
+        copy.stack[1].set_weights(conditional.hidden[0].get_weights())
+        copy.last.set_weights(conditional.last.get_weights())
+    x, seed = tf.random.stateless_uniform([5, 16], [1, 2]), seeds.of_run(3)
+    y = tf.range(3)[None, None, :]
+    auxiliary = split.sample_auxiliary(x, 1, seed)
+    np.testing.assert_allclose(repeated.sample_auxiliary(x, 1, seed).value, auxiliary.value, rtol=1e-5)
+    np.testing.assert_allclose(repeated.q_y(x, auxiliary.value).logits, split.q_y(x, auxiliary.value).logits, rtol=1e-4)
+    np.testing.assert_allclose(repeated.log_weight(x, y, auxiliary, seed), split.log_weight(x, y, auxiliary, seed),
+                               rtol=1e-5)
+
+
+def test_a_measurement_has_the_figures_of_its_cases(monkeypatch):
+    monkeypatch.setattr(measure, "SECONDS_A_TURN", 0.01)
+    monkeypatch.setattr(measure, "PRODUCT", counting.Product(50, 20, 20, False, False))
+    monkeypatch.setattr(cases.Case, "config", lambda self: Config(
+        model=self.model, class_sum="topk" if self.mode == "topk" else "exact", consistency="none", **SMALL))
+    found = measure.measure({"exact": cases.Case(), "topk": cases.Case(mode="topk")}, rounds=2)
+    assert found["cases"]["exact"]["gigaflop_per_step"] > found["cases"]["topk"]["gigaflop_per_step"]
+    counted = found["ratios"]["ratios"]["topk_over_exact_counted"]
+    assert counted == pytest.approx(found["cases"]["exact"]["gigaflop_per_step"]
+                                    / found["cases"]["topk"]["gigaflop_per_step"])
+    json.dumps(found)
+
+
+def test_check_names_each_ratio_that_got_worse():
+    stored = {"topk_over_exact": 2.0, "non_matmul_share_float32": 0.2, "topk_over_exact_counted": 2.0}
+    tables.check({"ratios": {"topk_over_exact": 1.9, "non_matmul_share_float32": 0.21}}, stored, 0.1)
+    line = "topk_over_exact is 1.500, was 2.000; non_matmul_share_float32 is 0.300"
+    with pytest.raises(errors.UserError, match=line):
+        tables.check({"ratios": {"topk_over_exact": 1.5, "non_matmul_share_float32": 0.3,
+                                 "topk_over_exact_counted": 1.0}}, stored, 0.1)

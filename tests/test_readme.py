@@ -1,0 +1,31 @@
+import pathlib
+import re
+
+import pytest
+
+from adgm_tf import config, reporting
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_flag_table_is_that_of_the_configuration():
+    assert config.markdown_table() in README
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("launch/*/results.csv")), ids=lambda p: p.parent.name)
+def test_result_tables_are_those_of_the_results(path):
+    assert reporting.markdown(reporting.read(path)) in README
+    assert (path.parent / "environment.json").is_file()
+    assert (path.parent / "run.sh").is_file()
+
+
+@pytest.mark.parametrize("document", ["README.md", "BUILD.md"])
+def test_what_a_document_names_exists(document):
+    text = (ROOT / document).read_text()
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / link).exists(), link
+    for module in re.findall(r"-m (adgm_tf[\w.]*)", text):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+    for script in re.findall(r"(?<![\w/])((?:launch|\.ci)/[\w./]+)", text):
+        assert (ROOT / script.rstrip(".")).exists(), script
