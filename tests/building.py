@@ -15,7 +15,7 @@ D, A, Z, C = 6, 3, 4, 5
 
 
 def model(name="adgm", *, x_dim=D, auxiliary_dim=A, latent_dim=Z, num_classes=C, likelihood="gaussian",
-          trunk=None, class_prior=(), scatter=0.5):
+          trunk=None, class_prior=(), scatter=0.3):
     """A model of the family whose weights lie far from where they start, so that no term is close to zero."""
     row = FAMILY[name]
     sizes = model_lib.Sizes(x_dim, auxiliary_dim, latent_dim, num_classes if row.q_y else 0, likelihood,

@@ -1,0 +1,288 @@
+import building
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from building import C
+
+from adgm_tf import model as model_lib
+from adgm_tf import objectives, seeds
+from adgm_tf.config import Config
+from adgm_tf.family import FAMILY
+
+tfd = tfp.distributions
+
+K, B = 3, 4
+WITH_CLASSES = [name for name, row in FAMILY.items() if row.q_y]
+TOP_K = range(1, C)
+
+
+@pytest.fixture
+def shared_noise(monkeypatch):
+    """Every class, and every copy of an example, sees the same noise of z: that of its sample and example."""
+    def draw(q, num_samples, seed):
+        rows = min(B, q.batch_shape[1])
+        noise = tf.random.stateless_normal([num_samples, rows, 1, q.event_shape[-1]], seed)
+        return q.mean() + q.stddev() * tf.repeat(noise, q.batch_shape[1] // rows, 1)
+
+    monkeypatch.setattr(model_lib, "_draw", draw)
+
+
+def force_drawn_class(monkeypatch, rank):
+    """topk draws the class of that rank among those that are not taken exactly."""
+    monkeypatch.setattr(objectives, "_draw_class", lambda rest, seed: tf.math.top_k(rest, rank + 1)[1][..., rank:])
+
+
+def drawn_probability(probs, classes, top_k):
+    """q_s / r, the probability with which topk draws its last class."""
+    top = tf.sort(probs, direction="DESCENDING")[..., :top_k]
+    drawn = tf.gather(probs, classes.y[..., -1:], batch_dims=2)[..., 0]
+    return tf.stop_gradient(drawn / (1 - tf.reduce_sum(top, -1)))
+
+
+def test_aggregate_is_the_mean_of_groups_of_log_mean_exp():
+    weights = 3 * building.normal([6, B], 1).numpy().astype(float)
+    for i in (1, 2, 3, 6):
+        groups = np.exp(weights.reshape(6 // i, i, B))
+        np.testing.assert_allclose(objectives.aggregate(tf.constant(weights), i), np.log(groups.mean(1)).mean(0))
+
+
+def test_aggregate_of_equal_weights_is_that_weight():
+    weights = tf.fill([6, B], -123.4)
+    for i in (1, 2, 6):
+        np.testing.assert_allclose(objectives.aggregate(weights, i), np.full(B, -123.4), rtol=1e-5)
+
+
+def test_aggregate_survives_weights_whose_exponential_does_not():
+    np.testing.assert_allclose(objectives.aggregate(tf.constant([[-2000.0], [-2000.0]]), 2), [-2000.0])
+    np.testing.assert_allclose(objectives.aggregate(tf.constant([[2000.0], [-2000.0]]), 2), [2000 - np.log(2)],
+                               rtol=1e-6)
+
+
+def test_a_bigger_group_never_lowers_the_bound():
+    weights = 3 * building.normal([16, B], 2)
+    bounds = [objectives.aggregate(weights, i).numpy() for i in (1, 2, 4, 8, 16)]
+    assert np.all(np.diff(bounds, axis=0) > 0)
+
+
+def test_the_weight_of_the_kl_terms_leaves_the_other_terms_alone():
+    terms = model_lib.Terms(*(building.normal([K, B, C], i) for i in range(4)))
+    full, none, half = (terms.log_weight(w).numpy() for w in (1.0, 0.0, 0.5))
+    np.testing.assert_allclose(full, terms.reconstruction + terms.log_p_y - terms.kl_z - terms.kl_a, atol=1e-5)
+    np.testing.assert_allclose(none, terms.reconstruction + terms.log_p_y)
+    np.testing.assert_allclose(half, (full + none) / 2, rtol=1e-5, atol=1e-5)
+
+
+def test_the_kl_weight_reaches_both_bounds():
+    adgm, objective = building.model(), building.objective(num_samples=K)
+    given = building.batch(adgm, B, B)
+    terms = {w: objectives.per_example(adgm, *given, objective, building.seed(1), w) for w in (1.0, 0.5, 0.0)}
+    for part in ("labelled", "unlabelled"):
+        kl = terms[1.0][f"{part}/kl_z"] + terms[1.0][f"{part}/kl_a"]
+        for w in (0.5, 0.0):
+            np.testing.assert_allclose(terms[w][f"{part}/bound"], terms[1.0][f"{part}/bound"] + (1 - w) * kl,
+                                       rtol=1e-4, atol=1e-4)
+
+
+def test_classification_is_the_cross_entropy_averaged_over_samples():
+    logits, y = building.normal([K, B, C], 1), building.classes(B)
+    expected = [np.mean([tf.nn.sparse_softmax_cross_entropy_with_logits(y[b], logits[k, b]) for k in range(K)])
+                for b in range(B)]
+    np.testing.assert_allclose(objectives.classification(tfd.Categorical(logits=logits), y), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("baseline", ["the mean of f", "arbitrary"])
+@pytest.mark.parametrize("top_k", TOP_K)
+def test_topk_is_unbiased_in_value_and_gradient(monkeypatch, top_k, baseline):
+    logits, f = (tf.Variable(tf.cast(2 * building.normal([K, B, C], i), tf.float64)) for i in (1, 2))
+    arbitrary = tf.cast(5 * building.normal([K, B], 3), tf.float64)
+
+    def estimate(classes):
+        values = tf.gather(tf.broadcast_to(f, [K, B, C]), tf.broadcast_to(classes.y, [K, B, classes.weights.shape[-1]]),
+                           batch_dims=2)
+        if classes.residual is None or baseline == "the mean of f":
+            return objectives.class_expectation(values, classes)
+        return tf.reduce_sum(classes.weights * values, -1) + classes.residual * arbitrary
+
+    with tf.GradientTape() as tape:
+        expected = estimate(objectives.exact(tfd.Categorical(logits=logits), 0, building.seed(0)))
+    expected_gradients = tape.gradient(expected, [logits, f])
+    value, gradients = 0, [0, 0]
+    for rank in range(C - top_k):
+        force_drawn_class(monkeypatch, rank)
+        with tf.GradientTape() as tape:
+            q_y = tfd.Categorical(logits=logits)
+            classes = objectives.topk(q_y, top_k, building.seed(0))
+            part = drawn_probability(q_y.probs_parameter(), classes, top_k) * estimate(classes)
+        value += part
+        gradients = [total + tf.convert_to_tensor(g)
+                     for total, g in zip(gradients, tape.gradient(part, [logits, f]), strict=True)]
+    np.testing.assert_allclose(value, expected, rtol=1e-10)
+    for gradient, exact in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, exact, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", WITH_CLASSES)
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_topk_is_unbiased_for_every_model_and_weight(monkeypatch, shared_noise, name, top_k):
+    model, x = building.model(name), building.examples(B)
+
+    def expectation(class_sum):
+        auxiliary = model.sample_auxiliary(x, K, building.seed(1))
+        q_y = model.q_y(x, auxiliary.value)
+        classes = class_sum(q_y, top_k, building.seed(2))
+        expected = objectives.class_expectation(
+            model.terms(x, classes.y, auxiliary, building.seed(3)).log_weight(), classes)
+        return expected, q_y, classes
+
+    with tf.GradientTape() as tape:
+        expected = tf.reduce_sum(expectation(objectives.exact)[0])
+    expected_gradients = tape.gradient(expected, model.trainable_variables)
+    with tf.GradientTape() as tape:
+        value = 0.0
+        for rank in range(C - top_k):
+            force_drawn_class(monkeypatch, rank)
+            part, q_y, classes = expectation(objectives.topk)
+            value += tf.reduce_sum(drawn_probability(q_y.probs_parameter(), classes, top_k) * part)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+    for gradient, exact in zip(tape.gradient(value, model.trainable_variables), expected_gradients, strict=True):
+        exact = tf.convert_to_tensor(exact)
+        np.testing.assert_allclose(tf.convert_to_tensor(gradient), exact, rtol=1e-3, atol=1e-4 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("top_k", TOP_K)
+def test_topk_takes_the_most_probable_classes_and_one_of_the_others(top_k):
+    q_y = tfd.Categorical(logits=2 * building.normal([K, B, C], 1))
+    classes = objectives.topk(q_y, top_k, building.seed(1))
+    order = np.argsort(-q_y.probs_parameter().numpy(), -1)
+    np.testing.assert_array_equal(classes.y[..., :-1], order[..., :top_k])
+    assert not np.any(classes.y[..., :-1] == classes.y[..., -1:])
+    np.testing.assert_allclose(tf.reduce_sum(classes.weights, -1), np.ones([K, B]), rtol=1e-5)
+    np.testing.assert_allclose(classes.residual, np.zeros([K, B]), atol=1e-6)
+
+
+def test_topk_draws_the_other_class_as_often_as_it_is_probable():
+    count, top_k = 20000, 2
+    logits = building.normal([1, 1, C], 1)
+    classes = objectives.topk(tfd.Categorical(logits=tf.repeat(logits, count, 1)), top_k, building.seed(1))
+    frequency = np.bincount(classes.y[0, :, -1], minlength=C) / count
+    probs = tf.nn.softmax(logits)[0, 0].numpy()
+    probs[np.argsort(-probs)[:top_k]] = 0
+    expected = probs / probs.sum()
+    assert np.all(np.abs(frequency - expected) <= 5 * np.sqrt(expected * (1 - expected) / count))
+
+
+def test_topk_survives_a_classifier_without_a_doubt():
+    logits = tf.Variable(tf.constant([[[200.0, 0, 0, 0, 0], [0, -300.0, 0, 0, 0]]]))
+    with tf.GradientTape() as tape:
+        classes = objectives.topk(tfd.Categorical(logits=logits), 1, building.seed(1))
+        value = objectives.class_expectation(100 * building.normal([1, 2, 2], 2), classes)
+    assert np.isfinite(value).all()
+    assert np.isfinite(tape.gradient(value, logits)).all()
+
+
+@pytest.mark.parametrize("name", WITH_CLASSES)
+def test_the_class_sum_is_a_loop_over_classes(shared_noise, name):
+    model, x = building.model(name), building.examples(B)
+    auxiliary = model.sample_auxiliary(x, K, building.seed(1))
+    q_y = model.q_y(x, auxiliary.value)
+    classes = objectives.exact(q_y, 0, building.seed(0))
+    together = model.terms(x, classes.y, auxiliary, building.seed(3))
+    bound = objectives.unlabelled_bound(together, classes, q_y.entropy())
+    probs, of_all = (np.broadcast_to(v, [K, B, C]) for v in (q_y.probs_parameter(), together.log_weight()))
+    expected = 0
+    for c in range(C):
+        alone = model.log_weight(x, tf.fill([1, B, 1], c), auxiliary, building.seed(3))[..., 0]
+        np.testing.assert_allclose(of_all[..., c], alone, rtol=1e-4, atol=1e-4)
+        expected += probs[..., c] * (alone - np.log(probs[..., c]))
+    np.testing.assert_allclose(bound, np.mean(expected, 0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", WITH_CLASSES)
+def test_the_class_sum_is_that_of_examples_repeated_once_a_class(shared_noise, name):
+    model, x = building.model(name), building.examples(B)
+    auxiliary = model.sample_auxiliary(x, K, building.seed(1))
+    q_y = model.q_y(x, auxiliary.value)
+    classes = objectives.exact(q_y, 0, building.seed(0))
+    bound = objectives.unlabelled_bound(model.terms(x, classes.y, auxiliary, building.seed(3)), classes, q_y.entropy())
+    repeated = model_lib.Auxiliary(*(tf.repeat(v, C, 1) for v in auxiliary[:2]), K)
+    y = tf.tile(tf.range(C), [B])[None, :, None]
+    weights = model.log_weight(tf.repeat(x, C, 0), y, repeated, building.seed(3))
+    weights = tf.reshape(weights, [K, B, C])
+    probs = q_y.probs_parameter()
+    expected = tf.reduce_mean(tf.reduce_sum(probs * (weights - tf.math.log(probs)), -1), 0)
+    np.testing.assert_allclose(bound, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("labelled", [0, 2])
+@pytest.mark.parametrize("unlabelled", [0, 3])
+@pytest.mark.parametrize("consistency", ["none", "vat"])
+def test_the_names_of_the_terms_are_known_beforehand(name, labelled, unlabelled, consistency):
+    model, objective = building.model(name), building.objective(consistency=consistency)
+    labelled = labelled if model.has_classes else 0
+    if not labelled + unlabelled:
+        return
+    terms = objectives.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
+    assert objectives.term_names(model, labelled, unlabelled, objective) == tuple(
+        sorted(terms, key=objectives.term_names(model, labelled, unlabelled, objective).index))
+    sizes = {"labelled": labelled, "classification": labelled, "unlabelled": unlabelled,
+             "consistency": labelled + unlabelled}
+    for term, value in terms.items():
+        count = sizes[term.split("/")[0]]
+        assert value.shape == (count,) or (value.shape == (1,) and float(value[0]) == 0)
+
+
+def test_the_recorded_terms_add_up_to_the_bounds():
+    for class_sum in ("exact", "topk"):
+        adgm, objective = building.model(), building.objective(num_samples=K, class_sum=class_sum)
+        terms = objectives.per_example(adgm, *building.batch(adgm, B, B), objective, building.seed(1))
+        for part in ("labelled", "unlabelled"):
+            total = terms[f"{part}/reconstruction"] - terms[f"{part}/kl_z"] - terms[f"{part}/kl_a"] - np.log(C)
+            total += terms.get(f"{part}/entropy", 0)
+            np.testing.assert_allclose(terms[f"{part}/bound"], total, rtol=1e-4, atol=1e-4)
+
+
+def test_the_entropy_is_that_of_every_class_under_both_class_sums():
+    adgm = building.model()
+    entropies = [objectives.per_example(adgm, *building.batch(adgm, B, B), building.objective(class_sum=c),
+                                        building.seed(1))["unlabelled/entropy"] for c in ("exact", "topk")]
+    np.testing.assert_array_equal(*entropies)
+
+
+def test_the_loss_weighs_its_terms():
+    report = {"labelled/bound": tf.constant(-7.0), "classification": tf.constant(3.0),
+              "unlabelled/bound": tf.constant(-11.0), "consistency": tf.constant(5.0)}
+    objective = building.objective(classification_weight=2.0, consistency_weight=10.0)
+    np.testing.assert_allclose(objective.loss(report), 7 + 2 * 3 + 11 + 10 * 5)
+    np.testing.assert_allclose(objective.loss({"unlabelled/bound": tf.constant(-11.0)}), 11)
+
+
+def test_labelled_and_unlabelled_examples_see_the_a_that_classifies_them():
+    adgm, objective = building.model(), building.objective(num_samples=K)
+    x, y, x_unlabelled = building.batch(adgm, B, B)
+    terms = objectives.per_example(adgm, x, y, x_unlabelled, objective, building.seed(1))
+    everything = tf.concat([x, x_unlabelled], 0)
+    auxiliary = adgm.sample_auxiliary(everything, K, seeds.fold(building.seed(1), seeds.Draw.AUXILIARY))
+    kl_a = tf.reduce_mean(auxiliary.log_q - tfd.Normal(0.0, 1.0).log_prob(auxiliary.value).numpy().sum(-1), [0, 2])
+    np.testing.assert_allclose(tf.concat([terms["labelled/kl_a"], terms["unlabelled/kl_a"]], 0), kl_a,
+                               rtol=1e-4, atol=1e-4)
+    q_y = adgm.q_y(everything, auxiliary.value)
+    np.testing.assert_allclose(terms["classification"], -tf.reduce_mean(q_y[:, :B].log_prob(y[None]), 0), rtol=1e-5)
+    np.testing.assert_allclose(terms["unlabelled/entropy"], tf.reduce_mean(q_y[:, B:].entropy(), 0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["exact", "topk"])
+def test_different_seeds_draw_different_noise_and_the_same_seed_the_same(kind):
+    adgm, objective = building.model(), building.objective(class_sum=kind, consistency="vat")
+    given = building.batch(adgm, B, B)
+    first, again, other = (objectives.per_example(adgm, *given, objective, building.seed(s)) for s in (1, 1, 2))
+    for term, value in first.items():
+        np.testing.assert_array_equal(value, again[term])
+        assert not np.allclose(value, other[term], rtol=1e-6)
+
+
+def test_every_choice_of_the_configuration_is_an_estimator():
+    choices = {f: Config.__dataclass_fields__[f].metadata["choices"] for f in ("class_sum", "consistency")}
+    assert set(choices["class_sum"]) == set(objectives.CLASS_SUMS)
+    assert set(choices["consistency"]) == {"none", "vat"}
