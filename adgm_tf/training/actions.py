@@ -7,6 +7,7 @@ import json
 import pathlib
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,7 @@ from adgm_tf.training.step import Trainer
 
 KL_EXAMPLES = 1000
 RECONSTRUCTED = 10
+FINAL = ("test_error_percent", "transductive_error_percent", "valid_error_percent", "test_bound_nats")
 
 
 class Record:
@@ -63,15 +65,27 @@ def read_lines(path: pathlib.Path) -> list[dict]:
 
 
 def describe_run(record: Record, config: Config, notes: list[str]) -> None:
-    """Writes the configuration to TensorBoard as text and as hyperparameters."""
+    """Writes the configuration to TensorBoard as text, and what decides the result as hyperparameters."""
     from tensorboard.plugins.hparams import api as hparams
-    rows = "\n".join(f"| {k} | {v} |" for k, v in config.to_json().items())
-    values = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in config.to_json().items()
-              if v is not None}
+    shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in config.to_json().items()}
+    rows = "\n".join(f"| {k} | {'' if v is None else v} |" for k, v in shown.items())
+    values = {f.name: shown[f.name] for f in dataclasses.fields(config)
+              if shown[f.name] is not None and not f.metadata["resumable"]}
     with record.writers["train"].as_default(0):
         tf.summary.text("configuration", f"| field | value |\n|---|---|\n{rows}")
         tf.summary.text("what it comes to", "\n\n".join(notes))
+        hparams.hparams_config(hparams=[hparams.HParam(name) for name in values],
+                               metrics=[hparams.Metric(f"final/{name}", display_name=name) for name in FINAL])
         hparams.hparams(values)
+
+
+def describe_results(record: Record, step: int, measured: dict[str, Any]) -> None:
+    """Writes the final figures to TensorBoard, where they stand beside the hyperparameters."""
+    with record.writers["train"].as_default(step):
+        for name in FINAL:
+            if name in measured:
+                tf.summary.scalar(f"final/{name}", measured[name])
+    record.writers["train"].flush()
 
 
 class Log:

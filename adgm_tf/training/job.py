@@ -98,6 +98,7 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
             raise
     measured = _results(config, trainer, splits, evaluator, kept, seconds)
     files.write_json(write_dir / "results.json", measured)
+    actions.describe_results(record, trainer.step, measured)
     return measured
 
 
