@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging as standard_logging
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ def run(main: Callable[[], None], doc: str) -> None:
             raise app.UsageError(f"unexpected argument {argv[1]}: every option is a flag, --name=value")
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
+        standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
         try:
             main()
         except errors.UserError as error:

@@ -94,6 +94,10 @@ class Config:
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
     xla: bool = option(False, "Compile the loss and its gradient with XLA.")
 
+    tf32: bool = option(True, "Let GPUs that have it use TensorFloat-32 in float32 products.")
+    profile_steps: int = option(0, "Steps after the first call that are traced for TensorBoard's profiler.", minimum=0,
+                                resumable=True)
+
     steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, resumable=True)
     eval_every: int = option(600, "Steps between two evaluations.", minimum=1, resumable=True)
     checkpoint_every: int = option(600, "Steps between two checkpoints.", minimum=1, resumable=True)

@@ -32,7 +32,8 @@ def _builder(tfds, name: str, data_dir: str):
     try:
         return tfds.builder(name, data_dir=data_dir or None)
     except tfds.core.DatasetNotFoundError:
-        raise errors.unknown("dataset", f"tfds:{name}", [f"tfds:{n}" for n in tfds.list_builders()]) from None
+        raise errors.unknown("dataset", f"tfds:{name}", [
+            f"tfds:{n}" for n in tfds.list_builders(with_community_datasets=False)]) from None
     except (OSError, ValueError, AssertionError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise errors.UserError(f"dataset=tfds:{name}: cannot be opened ({reason})") from None
@@ -43,11 +44,20 @@ def _prepare(builder, name: str, data_dir: str) -> None:
         return
     place = data_dir or str(builder.data_dir)
     try:
+        _check_network(builder)
         builder.download_and_prepare()
     except Exception as error:  # noqa: BLE001  (every network and parser failure ends in the same line)
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise errors.UserError(f"dataset=tfds:{name}: no prepared copy in data_dir={place}, and it could not be "
                                f"downloaded ({reason})") from None
+
+
+def _check_network(builder) -> None:
+    """Asks for the first file, so that a missing network ends here and not after minutes of attempts."""
+    import requests
+    addresses = [a for a in builder.url_infos if a.startswith("http")]
+    if addresses:
+        requests.head(addresses[0], timeout=10)
 
 
 def _arrays(tfds, builder, name: str, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -61,7 +61,7 @@ class Checkpoints:
                 return lines
             lines.append(passed_over(prefix, problem))
         if prefixes:
-            raise errors.UserError(f"run_dir={self.run_dir}: none of its {len(prefixes)} checkpoints can be read")
+            raise errors.UserError(f"run_dir={self.run_dir}: has no readable checkpoint in checkpoints/; {lines[0]}")
         return lines
 
 
@@ -105,7 +105,8 @@ def restore_weights(model: tf.Module, averages: list[tf.Variable], folder: pathl
                 variable.assign(average)
             return int(prefix.rpartition("-")[2]), lines
         lines.append(passed_over(prefix, problem))
-    raise errors.UserError(f"run_dir={folder.parent}: has no readable checkpoint in {folder.name}/")
+    reason = f"; {lines[0]}" if lines else ""
+    raise errors.UserError(f"run_dir={folder.parent}: has no readable checkpoint in {folder.name}/{reason}")
 
 
 def passed_over(prefix: str, problem: str) -> str:

@@ -91,7 +91,8 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     ]
     with loop.Interrupts() as interrupts:
         try:
-            seconds = loop.train(trainer, planned, interrupts, config.steps_per_call, record.seconds)
+            profiler = loop.Profiler(str(write_dir / "train"), config.profile_steps)
+            seconds = loop.train(trainer, planned, interrupts, config.steps_per_call, profiler, record.seconds)
         except loop.Interrupted as stop:
             kept.save()
             stop.run_dir = config.run_dir

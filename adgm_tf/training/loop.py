@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import signal
 import time
 from collections.abc import Callable, Sequence
+
+import tensorflow as tf
 
 from adgm_tf import errors
 from adgm_tf.training.step import Trainer
@@ -69,8 +72,28 @@ class Interrupts:
             signal.signal(n, handler)
 
 
+@dataclasses.dataclass
+class Profiler:
+    """Traces the first `num_steps` steps after the first call, once, into `folder`."""
+
+    folder: str
+    num_steps: int
+    calls: int = 0
+
+    def end(self, step: int, end: int) -> int:
+        """Returns where a call from `step` on should end: early if it is the one to trace."""
+        return min(end, step + self.num_steps) if self.num_steps and self.calls == 1 else end
+
+    def __call__(self) -> contextlib.AbstractContextManager:
+        """Returns the context of one call."""
+        self.calls += 1
+        if self.num_steps and self.calls == 2:
+            return tf.profiler.experimental.Profile(self.folder)
+        return contextlib.nullcontext()
+
+
 def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, steps_per_call: int,
-          seconds: float = 0.0) -> float:
+          profiler: Profiler, seconds: float = 0.0) -> float:
     """Trains up to the planned number of steps; returns `seconds` and what training itself took on top of it.
 
     A call of the compiled loop ends at the next multiple of `steps_per_call` or of an action's `every`.
@@ -82,9 +105,10 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
     plan = trainer.plan
     while (step := trainer.step) < plan.num_steps:
         everies = (steps_per_call, *(action.every for action in actions))
-        end = min(plan.num_steps, *(every * (step // every + 1) for every in everies))
+        end = profiler.end(step, min(plan.num_steps, *(every * (step // every + 1) for every in everies)))
         start = time.perf_counter()
-        mean, last = trainer.train(end - step)
+        with profiler():
+            mean, last = trainer.train(end - step)
         elapsed = time.perf_counter() - start
         seconds += elapsed
         _check_finite(last, trainer.step)

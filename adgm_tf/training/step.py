@@ -89,7 +89,10 @@ class Trainer:
         return float(votes) > 0
 
     def _count_votes(self, vote: tf.Tensor) -> tf.Tensor:
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, self.strategy.run(lambda v: v, args=(vote,)), axis=None)
+        def total(v: tf.Tensor) -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(v))
+
+        return self.strategy.experimental_local_results(self.strategy.run(total, args=(vote,)))[0]
 
     def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: resident.Arrays) -> tuple[tf.Tensor, ...]:
         def body(sums, last, count):

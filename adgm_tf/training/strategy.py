@@ -18,6 +18,7 @@ def make(config: Config) -> tf.distribute.Strategy:
     Raises:
       UserError: a named device does not exist, TF_CONFIG is missing, or the batches do not divide by the replicas.
     """
+    tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
     strategy = _make(config)
     replicas = strategy.num_replicas_in_sync
     for name in ("labelled_batch_size", "unlabelled_batch_size"):
