@@ -27,7 +27,7 @@ def run(main: Callable[[], None], doc: str) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]}: every option is a flag, --name=value")
         if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)
+            logging.set_verbosity(logging.ERROR)
         standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
         try:
             main()

@@ -17,8 +17,10 @@ from adgm_tf.model import GenerativeModel
 from adgm_tf.runs import Run
 
 
-class Exported(tf.Module):
+class Exported:
     """The functions of an export, on examples as the data source gives them; any batch size.
+
+    What is saved are these functions and the weights they use, and no Keras layer: a SavedModel would trace each.
 
     Args:
       model: the model.
@@ -28,26 +30,34 @@ class Exported(tf.Module):
     """
 
     def __init__(self, model: GenerativeModel, splits: Splits, num_samples: int, seed: int):
-        super().__init__(name="adgm")
-        self.weights = list(model.variables)
         self._model, self._splits, self._num_samples = model, splits, num_samples
         self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         dtype, name = (tf.uint8, "images") if splits.is_image else (tf.float32, "vectors")
         self._output = name
         x = tf.TensorSpec([None, *splits.x_shape], dtype, name)
-        self.classify = _function(self._classify, x)
-        self.encode = _function(self._encode, x)
-        self.reconstruct = _function(self._reconstruct, x)
-        self.bound = _function(self._bound, x)
-        label = [tf.TensorSpec([None], tf.int32, "label")] if model.has_classes else []
         z = tf.TensorSpec([None, model.sizes.latent_dim], tf.float32, "z")
-        self.generate = _function(self._generate if model.has_classes else self._generate_without_class, *label, z)
+        self.functions = {"encode": _function(self._encode, x), "reconstruct": _function(self._reconstruct, x),
+                          "bound": _function(self._bound, x)}
+        if model.has_classes:
+            label = tf.TensorSpec([None], tf.int32, "label")
+            self.functions["classify"] = _function(self._classify, x)
+            self.functions["generate"] = _function(self._generate, label, z)
+        else:
+            self.functions["generate"] = _function(self._generate_without_class, z)
+
+    def module(self) -> tf.Module:
+        """Returns what is saved: the functions as attributes, and the weights."""
+        module = tf.Module(name="adgm")
+        module.weights = list(self._model.variables)
+        for name, function in self.functions.items():
+            setattr(module, name, function)
+        return module
 
     def signatures(self) -> dict[str, Callable]:
-        """Returns the signatures by name; without classes, `serving_default` is `encode`."""
-        names = {"encode": self.encode, "generate": self.generate, "reconstruct": self.reconstruct, "bound": self.bound}
-        default = self.classify if self._model.has_classes else self.encode
-        return {name: f.get_concrete_function() for name, f in {"serving_default": default, **names}.items()}
+        """Returns the signatures by name: `serving_default` is `classify`, or `encode` without classes."""
+        names = {name: "serving_default" if name == "classify" else name for name in self.functions}
+        found = {names[name]: f.get_concrete_function() for name, f in self.functions.items()}
+        return {"serving_default": found["encode"], **found}
 
     def _seen(self, x: tf.Tensor) -> tf.Tensor:
         scaling = self._splits.scaling
@@ -95,7 +105,7 @@ def write(run: Run, num_samples: int | None = None) -> pathlib.Path:
     versions = [int(p.name) for p in folder.iterdir() if p.name.isdecimal()]
     target = folder / str(max(versions, default=0) + 1)
     with _folder_replacing(target) as temporary:
-        tf.saved_model.save(exported, str(temporary), exported.signatures())
+        tf.saved_model.save(exported.module(), str(temporary), exported.signatures())
         (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in run.splits.class_names))
     return target
 

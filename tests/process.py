@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import gc
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from typing import NamedTuple
 
 import numpy as np
@@ -149,11 +151,12 @@ def _ask(request: dict) -> int:
 
 
 def _serve() -> None:
-    """Answers a request to start with a process id, and one to wait with an exit status; a child leaves the loop."""
+    """Answers a request to start with a process id, and one to wait with an exit status; a child never returns."""
     import tensorflow_datasets  # noqa: F401
 
     from adgm_tf import assessment, gallery, saved_model  # noqa: F401
     from adgm_tf.training import job  # noqa: F401
+    gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
@@ -162,7 +165,6 @@ def _serve() -> None:
         pid = os.fork()
         if not pid:
             _become(request)
-            return
         print(pid, flush=True)
 
 
@@ -185,7 +187,19 @@ def _become(request: dict) -> None:
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     sys.argv = [request["module"], *request["flags"]]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    code = 0
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:  # noqa: BLE001  (as the interpreter would)
+        traceback.print_exc()
+        code = 1
+    # Taking the interpreter apart is a second of work that shows nothing.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

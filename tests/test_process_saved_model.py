@@ -1,0 +1,167 @@
+"""The SavedModel against the live model, in a process where the package and its libraries cannot be imported."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import process
+import pytest
+import tensorflow as tf
+
+from adgm_tf import objectives, runs, saved_model
+from adgm_tf.training import job
+
+pytestmark = pytest.mark.process
+
+SMALL = dict(dataset="digits", hidden_units=(12,), auxiliary_dim=3, latent_dim=3, num_steps=5, num_eval_samples=3,
+             consistency="none", class_sum="exact", eval_every=100)
+MODELS = {
+    "sdgm": dict(model="sdgm", normalization="batch", ema_decay=0.5),
+    "m2": dict(model="m2", trunk="convolutional", filters=(4, 6), normalization="layer"),
+    "m1": dict(model="m1", num_labels="0"),
+    "moons": dict(model="adgm", dataset="moons"),
+}
+# Runs what is asked of every signature and writes the answers; imports nothing but TensorFlow and NumPy.
+STRANGER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("adgm_tf", "tensorflow_probability", "tf_keras", "jaxtyping"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocker())
+import numpy as np, tensorflow as tf
+answers = {}
+for name, path in (a.split("=") for a in sys.argv[3:]):
+    asked = {k.split("/", 1)[1]: v for k, v in np.load(sys.argv[1]).items() if k.startswith(name + "/")}
+    loaded = tf.saved_model.load(path)
+    for signature, function in loaded.signatures.items():
+        wanted = function.structured_input_signature[1]
+        for rows in (7, 1):
+            given = {k: tf.constant(asked[k][:rows]) for k in wanted}
+            for k, v in function(**given).items():
+                answers[f"{name}/{signature}/{rows}/{k}"] = v.numpy()
+np.savez(sys.argv[2], **answers)
+"""
+
+
+def x_name(run):
+    return "images" if run.splits.is_image else "vectors"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Returns runs by name, what was asked of them, and what their exports answered in a process of their own."""
+    folder = tmp_path_factory.mktemp("exports")
+    found, asked, paths = {}, {}, []
+    for name, changes in MODELS.items():
+        job.run(SMALL | changes | {"run_dir": str(folder / name)})
+        found[name] = runs.load(str(folder / name))
+        paths.append(f"{name}={saved_model.write(found[name])}")
+        asked[f"{name}/{x_name(found[name])}"] = found[name].splits.test.x[:7]
+        asked[f"{name}/z"] = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+        asked[f"{name}/label"] = np.arange(7, dtype=np.int32) % found[name].splits.num_classes
+    np.savez(folder / "asked.npz", **asked)
+    subprocess.run([sys.executable, "-c", STRANGER, folder / "asked.npz", folder / "answers.npz", *paths], check=True,
+                   cwd=folder, env={k: v for k, v in process.environment().items() if k != "PYTHONPATH"},
+                   timeout=process.TIMEOUT, capture_output=True)
+    with np.load(folder / "answers.npz") as answers:
+        return found, asked, dict(answers)
+
+
+@pytest.fixture(params=MODELS)
+def one(request, exported):
+    found, asked, answers = exported
+    name = request.param
+    return found[name], *({k.split("/", 1)[1]: v for k, v in d.items() if k.startswith(f"{name}/")}
+                          for d in (asked, answers))
+
+
+def close(left, right):
+    np.testing.assert_allclose(left, right, rtol=2e-5, atol=2e-5)
+
+
+def given(run, x):
+    """Returns what the model draws in the units of the data source."""
+    x = x.numpy().reshape(-1, *run.splits.x_shape)
+    return x if run.splits.is_image else x / run.splits.scaling.scale + run.splits.scaling.offset
+
+
+def test_encodes(one):
+    run, asked, answers = one
+    code = run.model.encode(tf.constant(run.splits.scaling(asked[x_name(run)])))
+    close(answers["encode/7/z"], code.z)
+    assert ("encode/7/a" in answers) == (run.model.row.q_a is not None)
+    if run.model.row.q_a:
+        close(answers["encode/7/a"], code.a)
+    if run.model.has_classes:
+        np.testing.assert_array_equal(answers["encode/7/label"], code.y)
+
+
+def test_classifies(one):
+    run, _, answers = one
+    if not run.model.has_classes:
+        close(answers["serving_default/7/z"], answers["encode/7/z"])
+        return
+    probs = run.evaluator().probs(run.splits.test)[:7]
+    close(answers["serving_default/7/probs"], probs)
+    np.testing.assert_array_equal(answers["serving_default/7/label"], probs.argmax(-1))
+
+
+def test_generates(one):
+    run, asked, answers = one
+    y = tf.constant(asked["label"]) if run.model.has_classes else None
+    close(answers[f"generate/7/{x_name(run)}"], given(run, run.model.generate(y, tf.constant(asked["z"]))))
+
+
+def test_reconstructs(one):
+    run, asked, answers = one
+    x = tf.constant(run.splits.scaling(asked[x_name(run)]))
+    close(answers[f"reconstruct/7/{x_name(run)}"], given(run, run.model.reconstruct(x)))
+
+
+def test_bounds(one):
+    run, asked, answers = one
+    x = tf.constant(run.splits.scaling(asked[x_name(run)]))
+    seed = run.evaluator().seed
+    close(answers["bound/7/bound_nats"], objectives.unlabelled_bound_of(run.model, x, 1, seed))
+
+
+def test_answer_to_one_does_not_depend_on_the_others(one):
+    _, _, answers = one
+    for name, value in answers.items():
+        if "/7/" in name and not name.startswith("bound/"):
+            close(value[:1], answers[name.replace("/7/", "/1/")])
+    assert answers["bound/1/bound_nats"].shape == (1,)
+
+
+def test_signatures_are_readable(exported):
+    found, *_ = exported
+    tool = os.path.join(os.path.dirname(sys.executable), "saved_model_cli")  # noqa: PTH118, PTH120
+    shown = subprocess.run([sys.executable, tool, "show", "--all", "--dir", found["sdgm"].path / "export" / "1"],
+                           check=True, capture_output=True, text=True, env=process.environment()).stdout
+    for name in ("serving_default", "encode", "generate", "reconstruct", "bound"):
+        assert f"signature_def['{name}']" in shown
+    for name in ("inputs['images']", "inputs['label']", "inputs['z']", "outputs['probs']", "outputs['label']",
+                 "outputs['z']", "outputs['a']", "outputs['images']", "outputs['bound_nats']"):
+        assert name in shown
+    assert "shape: (-1, 8, 8, 1)" in shown
+    assert "dtype: DT_UINT8" in shown
+
+
+def test_versions_increase_and_none_is_half(exported, monkeypatch):
+    found, *_ = exported
+    run = found["moons"]
+    folder = run.path / "export"
+
+    def interrupted(model, path, *_):
+        (saved_model.pathlib.Path(path) / "saved_model.pb").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saved_model.tf.saved_model, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            saved_model.write(run)
+    assert [p.name for p in folder.iterdir()] == ["1"]
+    assert saved_model.write(run).name == "2"
+    assert (folder / "2" / "classes.txt").read_text() == "upper\nlower\n"
