@@ -81,10 +81,11 @@ def shuffled(positions: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
     """
     if count == 0 or positions.shape[0] == 0:
         return positions
-    epoch = positions // count
-    run_seed = tf.broadcast_to(tf.cast(seed, tf.int64), [positions.shape[0], 2])
+    epoch, run_seed = positions // count, tf.cast(seed, tf.int64)
+    # The kernel reads as little as the low byte of each number, so the higher bytes of the epoch go to the others.
+    keys = tf.stack([run_seed[0] + epoch // 256, run_seed[1] + epoch // 256**2, epoch], 1)
     # The public index_shuffle takes one seed for all; the kernel takes one a row, and a batch may span epochs.
-    return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=tf.concat([run_seed, epoch[:, None]], 1),
+    return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys,
                                          max_index=tf.constant(count - 1, tf.int64), rounds=4)
 
 
