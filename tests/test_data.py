@@ -1,0 +1,319 @@
+"""Sources, splits, batches."""
+
+import building
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from adgm_tf import errors, seeds
+from adgm_tf.config import Config
+from adgm_tf.data import resident, sources, splits
+
+BUNDLED = {"mnist5k": ((28, 28, 1), 4000, 1000, 10), "digits": ((8, 8, 1), 1597, 200, 10),
+           "moons": ((2,), 1000, 1000, 2)}
+COUNT = 60
+
+
+@pytest.fixture(scope="module", params=BUNDLED)
+def bundled(request):
+    return sources.load(request.param)
+
+
+def split(src=None, **given):
+    return building.split(Config(**(dict(num_labels="6") | given)), src)
+
+
+def counts(examples, num_classes=3):
+    return np.bincount(examples.y, minlength=num_classes).tolist()
+
+
+def batches(num_replicas=1, src=None, binarize=False, seed=0, labelled=4, unlabelled=7, **given):
+    found = split(src, **given)
+    arrays = resident.place(found, tf.distribute.get_strategy())
+    return arrays, resident.Batches(labelled, unlabelled, num_replicas, found.scaling, binarize, seeds.of_run(seed))
+
+
+def take(arrays, taken, step, replica=0, noise=1):
+    return taken.take(arrays, tf.constant(step, tf.int64), tf.constant(replica), building.seed(noise))
+
+
+def rows(start, count, size=COUNT, seed=None):
+    return resident.shuffled(tf.range(start, start + count, dtype=tf.int64), size,
+                             building.seed(1) if seed is None else seed).numpy()
+
+
+def test_every_bundled_source_is_listed_here():
+    assert set(BUNDLED) == set(sources.SOURCES)
+
+
+def test_a_bundled_source_is_what_it_says(bundled):
+    shape, train, test, num_classes = BUNDLED[bundled.name]
+    assert bundled.train_x.shape == (train, *shape)
+    assert bundled.test_x.shape == (test, *shape)
+    assert bundled.train_y.shape == (train,)
+    assert bundled.train_y.dtype == bundled.test_y.dtype == np.int32
+    assert len(bundled.class_names) == num_classes
+    assert bundled.is_image is (bundled.name != "moons")
+    assert set(bundled.train_y) == set(bundled.test_y) == set(range(num_classes))
+
+
+def test_the_test_set_is_balanced_and_apart(bundled):
+    assert len(set(np.bincount(bundled.test_y))) == 1
+    test, train = ({row.tobytes() for row in x} for x in (bundled.test_x, bundled.train_x))
+    assert len(test & train) <= 1
+
+
+def test_a_source_is_the_same_at_every_load(bundled):
+    again = sources.load(bundled.name)
+    for field in ("train_x", "train_y", "test_x", "test_y"):
+        np.testing.assert_array_equal(getattr(bundled, field), getattr(again, field))
+
+
+def test_images_use_the_whole_range_of_grey(bundled):
+    if bundled.is_image:
+        assert (bundled.train_x.min(), bundled.train_x.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("name", ["mnst5k", "digit", "moon"])
+def test_an_unknown_source_names_its_neighbours(name):
+    with pytest.raises(errors.UserError, match=rf"^dataset={name}: did you mean .*known: mnist5k, digits, moons"):
+        sources.load(name)
+
+
+def test_labels_are_spread_evenly_over_the_classes():
+    assert counts(split(num_labels="6").labelled) == [2, 2, 2]
+    assert counts(split(building.vectors((30, 20, 10)), num_labels="15").labelled) == [5, 5, 5]
+
+
+def test_labels_that_do_not_divide_are_spread_as_evenly_as_they_can():
+    spread = [counts(split(num_labels="8", split_seed=s).labelled) for s in range(12)]
+    assert all(sorted(c) == [2, 3, 3] for c in spread)
+    assert len({tuple(c) for c in spread}) == 3
+    assert "3" in splits.describe(split(num_labels="8"))
+    assert "as even as they divide" in splits.describe(split(num_labels="8"))
+    assert "as even as they divide" not in splits.describe(split(num_labels="6"))
+
+
+def test_validation_examples_are_balanced_and_nowhere_else():
+    found = split(num_valid=9)
+    assert counts(found.valid) == [3, 3, 3]
+    assert not set(found.valid.index) & set(found.labelled.index)
+    assert not set(found.valid.index) & set(found.unlabelled.index)
+    assert len(found.unlabelled) == found.num_train == COUNT - 9
+
+
+def test_labelled_examples_are_among_the_unlabelled_or_not():
+    kept, apart = split(), split(labelled_in_unlabelled=False)
+    assert set(kept.labelled.index) < set(kept.unlabelled.index)
+    assert len(kept.unlabelled) == COUNT
+    assert not set(apart.labelled.index) & set(apart.unlabelled.index)
+    assert len(apart.unlabelled) == COUNT - 6
+    np.testing.assert_array_equal(kept.labelled.index, apart.labelled.index)
+    assert kept.num_train == apart.num_train == COUNT
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_all_labels_leave_nothing_unlabelled(keep):
+    found = split(num_labels="all", labelled_in_unlabelled=keep, num_valid=6)
+    assert len(found.labelled) == found.num_train == COUNT - 6
+    assert len(found.unlabelled) == 0
+
+
+def test_no_labels_leave_everything_unlabelled():
+    found = split(num_labels="0")
+    assert (len(found.labelled), len(found.unlabelled)) == (0, COUNT)
+
+
+def test_the_split_seed_chooses_and_the_seed_does_not():
+    first, other_run, other_split = split(), split(seed=5), split(split_seed=5)
+    np.testing.assert_array_equal(first.labelled.index, other_run.labelled.index)
+    assert not np.array_equal(first.labelled.index, other_split.labelled.index)
+
+
+def test_examples_keep_the_rows_of_their_source():
+    src = building.vectors()
+    found = split(src, num_valid=9)
+    for part in (found.labelled, found.unlabelled, found.valid):
+        np.testing.assert_array_equal(part.x, src.train_x[part.index])
+        np.testing.assert_array_equal(part.y, src.train_y[part.index])
+        np.testing.assert_array_equal(part.index, np.sort(part.index))
+    np.testing.assert_array_equal(found.test.x, src.test_x)
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    (dict(num_labels="61"), "num_labels=61: vectors has only 60 examples to choose from"),
+    (dict(num_labels="2"), "num_labels=2: vectors has 3 classes, and a class without a single label"),
+    (dict(num_valid=61), "num_valid=61: vectors has only 60 examples to choose from"),
+    (dict(num_valid=60), "num_valid=60: leaves nothing of the 60 training examples"),
+    (dict(num_valid=57, num_labels="6"), "num_labels=6: vectors has only 3 examples to choose from"),
+])
+def test_a_split_that_cannot_be_is_one_line(given, message):
+    with pytest.raises(errors.UserError, match=f"^{message}"):
+        split(**given)
+
+
+def test_a_class_with_too_few_examples_is_named():
+    with pytest.raises(errors.UserError, match=r"^num_labels=12: needs 4 examples of class 1, vectors has 3"):
+        split(building.vectors((20, 3, 20)), num_labels="12")
+
+
+def test_images_are_scaled_to_the_unit_interval():
+    found = split(building.images())
+    np.testing.assert_allclose(found.scaling(found.test.x), found.test.x.reshape(-1, 12) / 255.0, rtol=1e-6)
+
+
+def test_real_vectors_are_standardised_over_the_training_examples():
+    found = split(num_valid=9)
+    x = found.scaling(found.unlabelled.x)
+    np.testing.assert_allclose(x.mean(0), np.zeros(4), atol=1e-5)
+    np.testing.assert_allclose(x.std(0), np.ones(4), rtol=1e-4)
+    labels_only = split(num_labels="all", num_valid=9)
+    np.testing.assert_array_equal(labels_only.scaling.offset, found.scaling.offset)
+
+
+def test_a_constant_coordinate_scales_to_something_finite():
+    src = building.vectors()
+    src.train_x[:, 1] = 3.0
+    assert np.isfinite(split(src).scaling(src.test_x)).all()
+
+
+@pytest.mark.parametrize("num_labels", ["all", "0"])
+def test_empty_splits_of_images_can_be_placed(num_labels):
+    arrays, taken = batches(src=building.images(), num_labels=num_labels, labelled=4 if num_labels == "all" else 0,
+                            unlabelled=0 if num_labels == "all" else 7)
+    batch = take(arrays, taken, 3)
+    assert batch.x_labelled.shape == (4 if num_labels == "all" else 0, 12)
+    assert batch.x_unlabelled.shape == (0 if num_labels == "all" else 7, 12)
+
+
+def test_an_epoch_is_a_permutation():
+    for epoch in range(5):
+        np.testing.assert_array_equal(np.sort(rows(epoch * COUNT, COUNT)), np.arange(COUNT))
+
+
+def test_every_epoch_has_another_order():
+    orders = {tuple(rows(epoch * COUNT, COUNT)) for epoch in range(20)}
+    assert len(orders) == 20
+
+
+def test_every_seed_has_another_order():
+    orders = {tuple(rows(0, COUNT, seed=seeds.of_run(s))) for s in range(20)}
+    assert len(orders) == 20
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 64, 100])
+def test_epochs_of_any_size_are_permutations(count):
+    for epoch in (0, 1, 7):
+        np.testing.assert_array_equal(np.sort(rows(epoch * count, count, count)), np.arange(count))
+
+
+def test_the_order_of_an_epoch_does_not_come_back():
+    epochs = np.array([0, 1, 2, 255, 256, 257, 511, 512, 4096, 65535, 65536, 65537, 10**6])
+    assert len({tuple(rows(epoch * COUNT, COUNT)) for epoch in epochs}) == len(epochs)
+
+
+def test_every_row_comes_first_equally_often():
+    epochs = 6000
+    first = resident.shuffled(tf.range(epochs, dtype=tf.int64) * COUNT, COUNT, building.seed(1)).numpy()
+    times = np.bincount(first, minlength=COUNT)
+    chi_squared = np.sum((times - epochs / COUNT) ** 2 / (epochs / COUNT))
+    assert chi_squared < 2 * (COUNT - 1)
+
+
+def test_a_batch_that_spans_epochs_ends_one_and_begins_the_next():
+    both = np.concatenate([rows(0, COUNT), rows(COUNT, COUNT)])
+    np.testing.assert_array_equal(rows(COUNT - 5, 12), both[COUNT - 5: COUNT + 7])
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    np.testing.assert_array_equal(np.sort(rows(0, 3 * 4, 4)), np.repeat(np.arange(4), 3))
+
+
+def test_a_batch_is_a_function_of_the_step_alone():
+    arrays, taken = batches()
+    later, first, again = (take(arrays, taken, step) for step in (9, 2, 9))
+    for value, same, other in zip(later, again, first, strict=True):
+        np.testing.assert_array_equal(value, same)
+        assert not np.array_equal(value, other)
+
+
+def test_consecutive_batches_pass_once_over_the_unlabelled_examples():
+    arrays, taken = batches(unlabelled=12)
+    seen = np.concatenate([take(arrays, taken, step).x_unlabelled for step in range(5)])
+    expected = (arrays.unlabelled_x - taken.scaling.offset) * taken.scaling.scale
+    np.testing.assert_allclose(np.sort(seen, 0), np.sort(expected, 0), rtol=1e-6)
+
+
+def test_labels_stay_with_their_examples():
+    arrays, taken = batches()
+    x = ((arrays.labelled_x - taken.scaling.offset) * taken.scaling.scale).numpy()
+    for step in range(5):
+        batch = take(arrays, taken, step)
+        for row, label in zip(batch.x_labelled, batch.y, strict=True):
+            assert arrays.labelled_y[np.abs(x - row).sum(-1).argmin()] == label
+
+
+def test_replicas_share_a_batch_without_overlap():
+    arrays, whole = batches(labelled=4, unlabelled=6)
+    _, halves = batches(num_replicas=2, labelled=4, unlabelled=6)
+    for step in (0, 3, 11):
+        together = take(arrays, whole, step)
+        parts = [take(arrays, halves, step, replica) for replica in (0, 1)]
+        for value, *shares in zip(together, *parts, strict=True):
+            np.testing.assert_array_equal(value, np.concatenate(shares))
+
+
+def test_labelled_and_unlabelled_orders_differ_though_the_examples_are_the_same():
+    arrays, taken = batches(labelled=COUNT, unlabelled=COUNT, num_labels="60")
+    batch = take(arrays, taken, 0)
+    assert not np.array_equal(batch.x_labelled, batch.x_unlabelled)
+    np.testing.assert_allclose(np.sort(batch.x_labelled, 0), np.sort(batch.x_unlabelled, 0))
+
+
+def test_the_run_seed_orders_the_batches():
+    arrays, taken = batches()
+    _, other = batches(seed=1)
+    assert not np.array_equal(take(arrays, taken, 0).x_unlabelled, take(arrays, other, 0).x_unlabelled)
+
+
+def test_what_the_model_sees_is_the_scaled_source():
+    for src in (building.images(), building.vectors()):
+        found = split(src)
+        taken = resident.Batches(1, 1, 1, found.scaling, False, seeds.of_run(0))
+        flat = found.test.x.reshape(len(found.test), -1)
+        seen = taken.seen(tf.constant(flat), building.seed(1))
+        np.testing.assert_allclose(seen, found.scaling(found.test.x), rtol=1e-6)
+
+
+def test_binary_pixels_are_white_as_often_as_they_are_grey():
+    count = 4000
+    grey = np.arange(0, 256, 5).astype(np.uint8)
+    taken = resident.Batches(1, 1, 1, split(building.images()).scaling, True, seeds.of_run(0))
+    pixels = taken.seen(tf.constant(np.tile(grey, (count, 1))), building.seed(1)).numpy()
+    p = grey / 255
+    assert set(np.unique(pixels)) == {0.0, 1.0}
+    assert np.all(np.abs(pixels.mean(0) - p) <= 5 * np.sqrt(p * (1 - p) / count) + 1e-6)
+
+
+def test_binary_pixels_are_drawn_anew_with_the_noise_and_the_same_with_the_same():
+    arrays, taken = batches(src=building.images(), binarize=True)
+    first, again, other = (take(arrays, taken, 3, noise=n).x_unlabelled for n in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_every_draw_of_a_step_has_its_own_noise():
+    step = building.seed(3)
+    drawn = {tuple(seeds.fold(step, draw).numpy()) for draw in seeds.Draw}
+    assert len(drawn) == len(seeds.Draw)
+    noise = {tuple(seeds.fold(seeds.of_run(0), tf.constant(s, tf.int64), tf.constant(r)).numpy())
+             for s in range(50) for r in range(4)}
+    assert len(noise) == 200
+
+
+def test_a_split_is_written_with_its_rows(tmp_path):
+    found = split(num_valid=9)
+    splits.write(found, tmp_path)
+    with np.load(tmp_path / "split.npz") as stored:
+        for name in ("labelled", "unlabelled", "valid"):
+            np.testing.assert_array_equal(stored[name], getattr(found, name).index)
