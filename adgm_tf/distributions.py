@@ -21,6 +21,13 @@ class PixelBernoulli(tfd.Bernoulli):
         return event * logits - tf.nn.softplus(logits)
 
 
+class PointMass(tfd.Deterministic):
+    """Deterministic whose mean keeps what is known of the shape while a function is traced."""
+
+    def _mean(self):
+        return tf.identity(self.loc)
+
+
 def gaussian(parameters: tf.Tensor) -> tfd.Distribution:
     """N(mean, diag(exp(v))) over the last axis; v = bound tanh(raw / bound) keeps the log variance within its bound."""
     mean, raw = tf.split(parameters, 2, axis=-1)
@@ -40,7 +47,7 @@ def categorical(parameters: tf.Tensor) -> tfd.Distribution:
 
 def deterministic(parameters: tf.Tensor) -> tfd.Distribution:
     """A point mass over the last axis."""
-    return tfd.Independent(tfd.Deterministic(parameters), 1)
+    return tfd.Independent(PointMass(parameters), 1)
 
 
 @dataclasses.dataclass(frozen=True)
