@@ -1,0 +1,210 @@
+"""One training step: shares of the loss, the update, the averages."""
+
+import contextlib
+import dataclasses
+
+import building
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from adgm_tf import errors, seeds
+from adgm_tf import model as model_lib
+from adgm_tf.config import Config
+from adgm_tf.data.resident import Batch
+from adgm_tf.family import FAMILY
+from adgm_tf.training import plan, step
+
+SMALL = dict(num_labels="6", labelled_batch_size=4, unlabelled_batch_size=6, hidden_units=(9,), auxiliary_dim=3,
+             latent_dim=4, steps_per_call=2)
+
+
+def trainer(src=None, **given):
+    config = Config(**(dict(model="m2", consistency="none", class_sum="exact") | SMALL | given))
+    splits = building.split(config, src)
+    built = step.Trainer(config, plan.make(config, splits), splits, tf.distribute.get_strategy())
+    building.scatter_weights(built.model, 0.3)
+    return built
+
+
+@pytest.fixture
+def eagerly():
+    """Saves the time to compile the loop, where a step or two are taken."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def whole_batch(built):
+    return built.batches.take(built.arrays, tf.constant(0, tf.int64), tf.constant(0), built.seed)
+
+
+@contextlib.contextmanager
+def noise_of_the_row_alone(monkeypatch):
+    """Draws depend on what is drawn from alone, so that a row sees the same noise in any batch."""
+    def draw(q, num_samples, seed):
+        z = tf.sin(37 * q.mean() + tf.range(num_samples, dtype=tf.float32)[:, None, None, None])
+        return q.mean() + q.stddev() * z
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model_lib, "_draw", draw)
+        patched.setattr(tf.random, "stateless_normal", lambda shape, seed: tf.ones(shape))
+        yield
+
+
+def test_the_shares_of_replicas_add_up_to_the_whole(monkeypatch):
+    built = trainer(model="sdgm", num_samples=2, consistency="vat", consistency_radius=0.5)
+    batch, one = whole_batch(built), tf.constant(1.0)
+    halves = [Batch(*(tf.split(v, 2)[i] for v in batch)) for i in range(2)]
+    with noise_of_the_row_alone(monkeypatch):
+        terms, gradients = built.loss_and_gradients(batch, built.seed, one)
+        shares = [built.loss_and_gradients(half, built.seed, one) for half in halves]
+    np.testing.assert_allclose(shares[0][0] + shares[1][0], terms, rtol=1e-4)
+    for first, second, whole in zip(shares[0][1], shares[1][1], gradients, strict=True):
+        np.testing.assert_allclose(first + second, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
+
+
+def test_uneven_shares_add_up_as_well(monkeypatch):
+    built = trainer(model="sdgm")
+    batch, one = whole_batch(built), tf.constant(1.0)
+    parts = [Batch(batch.x_labelled[:1], batch.y[:1], batch.x_unlabelled[:4]),
+             Batch(batch.x_labelled[1:], batch.y[1:], batch.x_unlabelled[4:])]
+    with noise_of_the_row_alone(monkeypatch):
+        terms, _ = built.loss_and_gradients(batch, built.seed, one)
+        shares = [built.loss_and_gradients(part, built.seed, one)[0] for part in parts]
+    np.testing.assert_allclose(shares[0] + shares[1], terms, rtol=1e-4)
+
+
+def test_terms_are_means_over_the_examples_that_they_are_of():
+    built = trainer(model="sdgm", consistency="vat", consistency_weight=0.7)
+    terms, _ = built.loss_and_gradients(whole_batch(built), built.seed, tf.constant(1.0))
+    report = dict(zip(built.term_names, terms.numpy(), strict=True))
+    expected = (-report["labelled/bound"] + built.plan.classification_weight * report["classification"]
+                - report["unlabelled/bound"] + built.config.consistency_weight * report["consistency"])
+    np.testing.assert_allclose(report["loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(report["labelled/bound"], report["labelled/reconstruction"] - report["labelled/kl_z"]
+                               - report["labelled/kl_a"] - np.log(3), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("clip", "weight_prior"), [(0.5, True), (0.0, False)])
+def test_the_update_follows_the_clipped_gradient_of_the_loss_and_the_weight_prior(clip, weight_prior, eagerly):
+    built = trainer(clip_norm=clip, weight_prior=weight_prior)
+    built.optimizer = tf_keras.optimizers.legacy.SGD(1.0)
+    before = [v.numpy() for v in built.model.trainable_variables]
+    seed = seeds.fold(built.seed, tf.constant(0, tf.int64), tf.constant(0))
+    batch = built.batches.take(built.arrays, tf.constant(0, tf.int64), tf.constant(0), seed)
+    _, gradients = built.loss_and_gradients(batch, seed, tf.constant(1.0))
+    if weight_prior:
+        gradients = [g + v / 60 for g, v in zip(gradients, before, strict=True)]
+    norm = float(tf.linalg.global_norm(gradients))
+    assert norm > 1
+    _, last = built.train(1)
+    np.testing.assert_allclose(last["gradient_norm"], norm, rtol=1e-4)
+    assert ("weight_prior" in last) is weight_prior
+    for old, gradient, variable in zip(before, gradients, built.model.trainable_variables, strict=True):
+        expected = gradient * (clip / norm if clip else 1)
+        np.testing.assert_allclose(old - variable.numpy(), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_optimiser_is_adam_with_the_rate_of_the_schedule(eagerly):
+    built = trainer(learning_rate=0.01, learning_rate_schedule="constant", clip_norm=0.0, weight_prior=False)
+    before = [v.numpy() for v in built.model.trainable_variables]
+    _, last = built.train(1)
+    assert last["learning_rate"] == pytest.approx(0.01)
+    for old, variable in zip(before, built.model.trainable_variables, strict=True):
+        size = np.abs(old - variable.numpy())
+        assert np.all(size < 0.01 * 1.001)
+        np.testing.assert_allclose(size.max(), 0.01, rtol=1e-2)
+
+
+def test_steps_of_one_call_are_those_of_many_calls():
+    together, apart = trainer(), trainer()
+    mean, last = together.train(4)
+    parts = [apart.train(n) for n in (1, 3)]
+    assert last == parts[1][1]
+    for name, value in mean.items():
+        np.testing.assert_allclose(value, (parts[0][0][name] + 3 * parts[1][0][name]) / 4, rtol=1e-4, atol=1e-6)
+    for one, other in zip(together.model.variables, apart.model.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert together.step == apart.step == 4
+
+
+def test_a_call_stops_after_the_first_step_that_is_not_finite():
+    built = trainer()
+    built.model.trainable_variables[0].assign(np.nan * built.model.trainable_variables[0])
+    _, last = built.train(5)
+    assert built.step == 1
+    assert np.isnan(last["loss"])
+
+
+def test_averages_follow_the_weights_with_a_decay_that_rises_and_serve_evaluation(eagerly):
+    built = trainer(ema_decay=0.9, learning_rate=0.05, learning_rate_schedule="constant")
+    averages = [v.numpy() for v in built.averages]
+    for taken in range(3):
+        built.train(1)
+        decay = min(0.9, (1 + taken) / (10 + taken))
+        averages = [decay * a + (1 - decay) * v.numpy()
+                    for a, v in zip(averages, built.model.trainable_variables, strict=True)]
+        for average, expected in zip(built.averages, averages, strict=True):
+            np.testing.assert_allclose(average, expected, rtol=1e-4, atol=1e-5)
+    assert_evaluation_sees_the_averages(built)
+
+
+def assert_evaluation_sees_the_averages(built):
+    weights = [v.numpy() for v in built.model.trainable_variables]
+    with built.evaluation_weights():
+        for variable, average in zip(built.model.trainable_variables, built.averages, strict=True):
+            np.testing.assert_array_equal(variable, average)
+    for variable, value in zip(built.model.trainable_variables, weights, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_every_row_trains(name):
+    built = trainer(model=name, learning_rate=0.02, learning_rate_schedule="constant")
+    first, _ = built.train(1)
+    last = built.train(80)[1]
+    assert last["loss"] < first["loss"]
+    assert all(np.isfinite(v) for v in last.values())
+
+
+@pytest.mark.parametrize(("num_labels", "there", "gone"), [
+    ("all", "labelled/bound", "unlabelled/bound"), ("0", "unlabelled/bound", "labelled/bound")])
+def test_images_train_with_all_labels_and_with_none(num_labels, there, gone, eagerly):
+    built = trainer(building.images(), num_labels=num_labels)
+    _, last = built.train(2)
+    assert np.isfinite(last["loss"])
+    assert there in last
+    assert gone not in last
+
+
+def test_the_kl_warm_up_reaches_the_loss(eagerly):
+    cold, warm = (trainer(kl_warmup_steps=n, model="adgm") for n in (1000, 0))
+    first, usual = cold.train(1)[1], warm.train(1)[1]
+    for part in ("labelled", "unlabelled"):
+        kl = usual[f"{part}/kl_z"] + usual[f"{part}/kl_a"]
+        np.testing.assert_allclose(first[f"{part}/bound"] - usual[f"{part}/bound"], 0.999 * kl, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("given", "is_image", "expected"), [
+    ({}, True, True), ({}, False, False), (dict(binarization="none"), True, False),
+    (dict(likelihood="gaussian"), True, False), (dict(likelihood="gaussian", binarization="bernoulli"), True, True)])
+def test_pixels_are_binarised_for_the_bernoulli_likelihood_unless_told_otherwise(given, is_image, expected):
+    config = Config(**SMALL, **given)
+    splits = building.split(config, building.images() if is_image else building.vectors())
+    assert step.binarizes(config, splits) is expected
+
+
+def test_real_vectors_cannot_be_binarised():
+    config = Config(**SMALL, binarization="bernoulli", dataset="moons")
+    with pytest.raises(errors.UserError, match=r"^binarization=bernoulli: moons has real vectors; use none"):
+        step.binarizes(config, building.split(config))
+
+
+def test_the_trainer_draws_what_the_configuration_says():
+    built = trainer(num_samples=3, num_importance_samples=2, top_k=2, consistency_radius=0.25, consistency_weight=4.0)
+    for field in dataclasses.fields(built.objective):
+        if field.name != "classification_weight":
+            assert getattr(built.objective, field.name) == getattr(built.config, field.name)
+    assert built.objective.classification_weight == built.plan.classification_weight
