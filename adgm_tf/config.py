@@ -68,11 +68,11 @@ class Config:
     classification_weight: float | None = option(None, "alpha: multiplies the classification term of a labelled "
                                                  "example; classification_beta N / N_labelled if not given.",
                                                  minimum=0)
-    classification_beta: float = option(0.1, "beta of alpha = beta N / N_labelled.", minimum=0)
+    classification_beta: float = option(1.0, "beta of alpha = beta N / N_labelled.", minimum=0)
     kl_warmup_steps: int = option(0, "Steps over which the weight of the KL terms grows from 0 to 1.", minimum=0)
     weight_prior: bool = option(True, "Add -log N(weights|0,1) / N to the loss.")
     consistency: str = option("vat", "Consistency term on q(y|a,x).", choices=("none", "vat"))
-    consistency_weight: float = option(1.0, "Weight of the consistency term.", minimum=0)
+    consistency_weight: float = option(4.0, "Weight of the consistency term.", minimum=0)
     consistency_radius: float = option(1.5, "Length of the virtual adversarial direction, in units of x.", minimum=0)
 
     learning_rate: float = option(1e-3, "Adam's learning rate.", minimum=0)
