@@ -1,0 +1,245 @@
+import dataclasses
+import functools
+import json
+
+import pytest
+from absl import flags
+
+from adgm_tf import config as config_lib
+from adgm_tf import errors
+from adgm_tf.config import Config
+
+FIELDS = dataclasses.fields(Config)
+OTHER = {"str": "other", "int": 7, "float": 0.25, "float | None": 0.25, "tuple[int, ...]": (3, 5),
+         "tuple[float, ...]": (0.25, 0.75), "tuple[str, ...]": ("CPU:0", "CPU:1")}
+
+
+def other_value(field):
+    """A valid value of the field that is not its default."""
+    if field.metadata["choices"]:
+        return next(c for c in field.metadata["choices"] if c != field.default)
+    if field.name == "num_labels":
+        return "all"
+    if field.type == "bool":
+        return not field.default
+    return OTHER[field.type]
+
+
+OTHERS = {f.name: other_value(f) for f in FIELDS}
+BY_NAME = pytest.mark.parametrize("field", FIELDS, ids=lambda f: f.name)
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Parses a command line: the given fields as values of `Config`."""
+    values = flags.FlagValues()
+    of_these = {k: functools.partial(define, flag_values=values) for k, define in config_lib._DEFINE.items()}
+    monkeypatch.setattr(config_lib, "_DEFINE", of_these)
+    config_lib.define_flags()
+
+    def given(*arguments):
+        values(["program", *arguments])
+        return config_lib.given_flags(values)
+
+    return given
+
+
+def as_text(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def line(**given):
+    """The one line with which a configuration is refused."""
+    with pytest.raises(errors.UserError) as caught:
+        Config(**given)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def beyond(field, bound, by):
+    value = type(bound)(bound + by) if field.type.startswith("float") else bound + by
+    return (value,) if field.type.startswith("tuple") else value
+
+
+def test_the_defaults_are_a_configuration():
+    assert Config() == Config()
+
+
+@BY_NAME
+def test_every_field_says_what_it_is(field):
+    assert field.metadata["text"].endswith(".")
+
+
+@BY_NAME
+def test_every_field_has_another_valid_value(field):
+    assert OTHERS[field.name] != field.default
+    Config(**{field.name: OTHERS[field.name]})
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if f.metadata["minimum"] is not None], ids=lambda f: f.name)
+def test_a_value_below_its_minimum_is_refused(field):
+    value = beyond(field, field.metadata["minimum"], -1)
+    expected = f"{field.name}={as_text(value)}: must be at least {field.metadata['minimum']}"
+    assert line(**{field.name: value}) == expected
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if f.metadata["maximum"] is not None], ids=lambda f: f.name)
+def test_a_value_above_its_maximum_is_refused(field):
+    value = beyond(field, field.metadata["maximum"], 1)
+    expected = f"{field.name}={as_text(value)}: must be at most {field.metadata['maximum']}"
+    assert line(**{field.name: value}) == expected
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if f.metadata["choices"]], ids=lambda f: f.name)
+def test_a_value_outside_the_choices_names_the_nearest_and_all_of_them(field):
+    choice = field.metadata["choices"][-1]
+    found = line(**{field.name: choice + "x"})
+    assert found.startswith(f"{field.name}={choice}x: did you mean ")
+    assert choice in found.partition("?")[0]
+    assert found.endswith(f"known: {', '.join(field.metadata['choices'])}")
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if "float" in f.type], ids=lambda f: f.name)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_value_that_is_not_finite_is_refused(field, value):
+    given = (value,) if field.type.startswith("tuple") else value
+    assert line(**{field.name: given}) == f"{field.name}={value}: must be finite"
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    (dict(num_labels="many"), "num_labels=many: must be a whole number of at least 0, or all"),
+    (dict(num_labels="-3"), "num_labels=-3: must be a whole number of at least 0, or all"),
+    (dict(num_labels=""), "num_labels=: must be a whole number of at least 0, or all"),
+    (dict(num_labels="1.5"), "num_labels=1.5: must be a whole number of at least 0, or all"),
+    (dict(hidden_units=()), "hidden_units=: must name at least one layer"),
+    (dict(hidden_units=(5, 0)), "hidden_units=5,0: must be at least 1"),
+    (dict(class_prior=(1.0, 0.0)), "class_prior=1.0,0.0: every probability must be above 0"),
+    (dict(class_prior=(0.5, 0.4)), "class_prior=0.5,0.4: must sum to 1, and sums to 0.9"),
+    (dict(ema_decay=1.0), "ema_decay=1.0: must be below 1, or the averages never move"),
+    (dict(learning_rate=0.0), "learning_rate=0.0: must be above 0"),
+    (dict(learning_rate_schedule="staircase", staircase_epochs=0.0), "staircase_epochs=0.0: must be above 0"),
+])
+def test_a_rule_of_its_own_is_kept(given, expected):
+    assert line(**given) == expected
+
+
+@pytest.mark.parametrize("given", [
+    dict(ema_decay=0.999), dict(class_prior=(0.1,) * 10), dict(staircase_epochs=0.0), dict(clip_norm=0.0),
+    dict(num_labels="0"), dict(classification_weight=None), dict(auxiliary_dim=0)])
+def test_a_value_at_the_edge_of_its_rule_is_taken(given):
+    Config(**given)
+
+
+@pytest.mark.parametrize(("value", "total", "expected"), [("all", 17, 17), ("0", 17, 0), ("12", 17, 12)])
+def test_all_labels_stand_for_the_total(value, total, expected):
+    assert Config(num_labels=value).label_count(total) == expected
+
+
+def test_without_flags_nothing_is_given(parse):
+    assert parse() == {}
+
+
+@BY_NAME
+def test_a_flag_gives_its_field(parse, field):
+    value = OTHERS[field.name]
+    assert parse(f"--{field.name}={as_text(value)}") == {field.name: value}
+
+
+def test_all_flags_give_all_fields(parse):
+    assert Config(**parse(*(f"--{k}={as_text(v)}" for k, v in OTHERS.items()))) == Config(**OTHERS)
+
+
+@BY_NAME
+def test_a_default_survives_its_flag(parse, field):
+    if field.default is not None:
+        assert parse(f"--{field.name}={as_text(field.default)}") == {field.name: field.default}
+
+
+def test_an_empty_list_is_no_entries(parse):
+    assert parse("--filters=", "--devices=") == {"filters": (), "devices": ()}
+
+
+@pytest.mark.parametrize(("argument", "expected"), [
+    ("--hidden_units=500,many", "hidden_units=500,many: must be whole numbers with commas between"),
+    ("--hidden_units=2.5", "hidden_units=2.5: must be whole numbers with commas between"),
+    ("--class_prior=half,half", "class_prior=half,half: must be numbers with commas between")])
+def test_a_list_of_something_else_is_one_line(parse, argument, expected):
+    with pytest.raises(errors.UserError) as caught:
+        parse(argument)
+    assert str(caught.value) == expected
+
+
+def test_a_flagfile_gives_its_fields(parse, tmp_path):
+    (tmp_path / "flags.txt").write_text("--model=m2\n--hidden_units=3,4\n")
+    assert parse(f"--flagfile={tmp_path}/flags.txt") == {"model": "m2", "hidden_units": (3, 4)}
+
+
+@pytest.mark.parametrize("given", [{}, OTHERS, dict(classification_weight=None)])
+def test_what_is_written_is_read_back(tmp_path, given):
+    config = Config(**given)
+    config_lib.write(config, tmp_path)
+    assert config_lib.read(tmp_path) == config
+
+
+def test_a_folder_without_a_run_is_one_line(tmp_path):
+    with pytest.raises(errors.UserError, match=r"holds no run \(there is no config.json in it\)"):
+        config_lib.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"modell": "m2"}', '{"seed": "one"}', '{"seed": -1}',
+                                  '{"model": null}', "\x00\xff"])
+def test_a_damaged_configuration_cannot_be_read(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(errors.UserError, match=r"^run_dir=.*: config.json cannot be read \("):
+        config_lib.read(tmp_path)
+
+
+def test_a_configuration_is_written_as_plain_json(tmp_path):
+    config_lib.write(Config(), tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert set(stored) == {f.name for f in FIELDS}
+    assert stored["hidden_units"] == list(Config().hidden_units)
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if f.metadata["resumable"]], ids=lambda f: f.name)
+def test_a_resumed_run_may_change_how_it_runs(field):
+    stored = Config(learning_rate_schedule="constant")
+    resumed = config_lib.resume(stored, {field.name: OTHERS[field.name]})
+    assert resumed == dataclasses.replace(stored, **{field.name: OTHERS[field.name]})
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if not f.metadata["resumable"]], ids=lambda f: f.name)
+def test_a_resumed_run_may_not_become_another(field):
+    value = OTHERS[field.name]
+    with pytest.raises(errors.UserError) as caught:
+        config_lib.resume(Config(), {field.name: value, "run_dir": "there"})
+    assert str(caught.value) == ("run_dir=there: holds a run of another configuration: "
+                                 f"{field.name} is {as_text(field.default)}, not {as_text(value)}")
+
+
+def test_a_resumed_run_names_every_field_that_differs():
+    with pytest.raises(errors.UserError, match=r"model is sdgm, not m2; seed is 0, not 3$"):
+        config_lib.resume(Config(), {"model": "m2", "latent_dim": 100, "seed": 3})
+
+
+def test_a_resumed_run_may_repeat_its_own_configuration():
+    stored = Config(**OTHERS)
+    assert config_lib.resume(stored, OTHERS) == stored
+    assert config_lib.resume(stored, {}) == stored
+
+
+@pytest.mark.parametrize("given", [dict(num_steps=9), dict(num_epochs=2.0)])
+def test_the_length_of_a_cosine_schedule_is_part_of_the_run(given):
+    with pytest.raises(errors.UserError, match=next(iter(given))):
+        config_lib.resume(Config(learning_rate_schedule="cosine"), given)
+    for schedule in ("constant", "staircase"):
+        config_lib.resume(Config(learning_rate_schedule=schedule), given)
+
+
+def test_near_names_come_first():
+    known = ["apple", "grape", "maple"]
+    assert str(errors.unknown("fruit", "aple", known)).startswith("fruit=aple: did you mean ")
+    assert "did you mean" not in str(errors.unknown("fruit", "zzz", known))
+    assert errors.lookup({"apple": 1}, "fruit", "apple") == 1
+    with pytest.raises(errors.UserError, match=r"^fruit=appel: did you mean apple\? known: apple$"):
+        errors.lookup({"apple": 1}, "fruit", "appel")
