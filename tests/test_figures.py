@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from adgm_tf import figures
+
+
+def test_a_grid_holds_every_image_in_its_place():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5, 1)) / 255
+    grid = figures.image_grid(images, gap=2)
+    assert grid.shape == (2 * 6 + 2, 3 * 7 + 2, 3)
+    for row in range(2):
+        for column in range(3):
+            cut = grid[2 + 6 * row: 6 + 6 * row, 2 + 7 * column: 7 + 7 * column]
+            np.testing.assert_array_equal(cut, np.round(255 * images[row, column]).repeat(3, -1))
+    assert (grid[:2] == 255).all()
+
+
+def test_a_png_reads_back_as_it_was(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
+    figures.write_png(tmp_path / "figures" / "a.png", picture, scale=2)
+    read = np.round(255 * plt.imread(tmp_path / "figures" / "a.png")[..., :3]).astype(np.uint8)
+    np.testing.assert_array_equal(read, picture.repeat(2, 0).repeat(2, 1))
+    assert [p.name for p in (tmp_path / "figures").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (4, 4, 3), (2,), (5,)])
+def test_examples_of_every_kind_can_be_drawn(shape):
+    values = np.random.default_rng(0).random((2, 3, int(np.prod(shape))))
+    picture = figures.examples(values, shape, ["one", "two"])
+    assert picture.dtype == np.uint8
+    assert picture.shape[-1] == 3
+    assert picture.std() > 0
+
+
+def test_curves_and_counts_can_be_drawn():
+    for picture in (figures.kl_per_unit({"a": np.linspace(1, 0, 9), "z": np.zeros(3)}),
+                    figures.confusion(np.diag([3, 4]), ("no", "yes"), "title")):
+        assert picture.std() > 0
