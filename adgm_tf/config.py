@@ -247,7 +247,7 @@ def markdown_table() -> str:
     """Returns the flags as the table that the README shows; `python -m adgm_tf.config` prints it."""
     rows = ["| flag | default | meaning |", "|---|---|---|"]
     for field in dataclasses.fields(Config):
-        text = field.metadata["text"]
+        text = field.metadata["text"].replace("|", "\\|").replace("<", "&lt;")
         if field.metadata["choices"]:
             text += f" One of {', '.join(f'`{c}`' for c in field.metadata['choices'])}."
         default = "" if field.default in ("", (), None) else f"`{_shown(field.default)}`"
