@@ -1,0 +1,158 @@
+"""The arrows between the modules, read from their source."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import adgm_tf
+from adgm_tf import conditionals, distributions, objectives
+from adgm_tf.config import Config
+from adgm_tf.family import FAMILY
+from adgm_tf.training import schedules
+
+PACKAGE = pathlib.Path(adgm_tf.__file__).parent
+ROOMS = (
+    ("errors", "family", "__init__"),
+    ("files", "cli"),
+    ("config",),
+    ("seeds", "metrics", "distributions", "figures"),
+    ("conditionals", "data"),
+    ("model", "baselines"),
+    ("objectives", "pictures"),
+    ("evaluation",),
+    ("training",),
+    ("runs",),
+    ("assessment", "gallery", "saved_model", "reporting", "benchmarking"),
+)
+PACKAGES = ("data", "training", "baselines", "benchmarking")
+WITHOUT_TENSORFLOW = ("errors", "family", "files", "cli", "config", "metrics")
+
+
+def parse(path):
+    return ast.parse(path.read_text())
+
+
+SOURCES = {path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): parse(path)
+           for path in sorted(PACKAGE.rglob("*.py"))}
+ENTRY_POINTS = [name for name, tree in SOURCES.items() if any(
+    isinstance(node, ast.Call) and ast.unparse(node.func) == "cli.run" for node in ast.walk(tree))]
+LIBRARY = [name for name in SOURCES if name not in ENTRY_POINTS]
+
+
+def room_of(name):
+    return name.split(".")[0]
+
+
+def rank(name):
+    return next(i for i, rooms in enumerate(ROOMS) if room_of(name) in rooms)
+
+
+def imports(tree):
+    """Modules that a file imports anywhere in it, with the names taken out of them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_modules(name):
+    """Modules of the package that the module `name` imports."""
+    known = {f"adgm_tf.{other}": other for other in SOURCES}
+    for full in imports(SOURCES[name]):
+        found = known.get(full) or known.get(full.rpartition(".")[0]) or known.get(f"{full}.__init__")
+        if found:
+            yield found
+        elif full.partition(".")[0] == "adgm_tf":
+            yield "__init__"
+
+
+def test_every_module_has_its_place():
+    placed = {room for rooms in ROOMS for room in rooms}
+    assert {room_of(name) for name in LIBRARY} == placed
+
+
+def test_entry_points_are_found():
+    assert {"train", "evaluate", "sample", "export"} <= set(ENTRY_POINTS)
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_imports_point_one_way(name):
+    for other in imported_modules(name):
+        assert other not in ENTRY_POINTS, f"{name} imports the entry point {other}"
+        inside = room_of(name) == room_of(other) and room_of(name) in PACKAGES
+        assert inside or rank(other) < rank(name), f"{name} imports {other}"
+
+
+def test_modules_of_a_package_import_one_another_without_a_circle():
+    arrows = {name: set(imported_modules(name)) - {name} for name in LIBRARY}
+    while arrows:
+        free = [name for name, others in arrows.items() if not others & set(arrows)]
+        assert free, f"a circle among {sorted(arrows)}"
+        arrows = {name: others for name, others in arrows.items() if name not in free}
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_no_entry_point_imports_another(name):
+    assert not set(imported_modules(name)) & set(ENTRY_POINTS)
+
+
+def test_data_stand_alone():
+    of_data = {other for name in LIBRARY if room_of(name) == "data" for other in imported_modules(name)}
+    assert {room_of(other) for other in of_data} <= {"data", "config", "errors", "files", "seeds"}
+
+
+def test_the_model_knows_nothing_of_data_or_training():
+    for name in ("distributions", "conditionals", "model", "objectives"):
+        assert not {room_of(other) for other in imported_modules(name)} & {"data", "training", "evaluation"}
+
+
+def test_objectives_see_the_contract_and_no_network():
+    assert set(imported_modules("objectives")) <= {"model", "seeds"}
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_flags_are_read_by_entry_points_alone(name):
+    reads = [node for node in ast.walk(SOURCES[name]) if (isinstance(node, ast.Attribute) and node.attr == "FLAGS")
+             or (isinstance(node, ast.Name) and node.id == "FLAGS")]
+    assert not reads or name == "cli"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_keras_is_tf_keras(name):
+    tree = SOURCES[name]
+    assert not any(full.split(".")[0] == "keras" or full.startswith("tensorflow.keras") for full in imports(tree))
+    assert not any(isinstance(node, ast.Attribute) and ast.unparse(node) == "tf.keras" for node in ast.walk(tree))
+
+
+@pytest.mark.parametrize(("field", "table"), [
+    ("class_sum", objectives.CLASS_SUMS), ("normalization", conditionals.NORMALIZATIONS),
+    ("learning_rate_schedule", schedules.SCHEDULES), ("model", FAMILY)])
+def test_choices_are_the_keys_of_their_table(field, table):
+    assert list(Config.__dataclass_fields__[field].metadata["choices"]) == list(table)
+
+
+def test_likelihoods_are_densities():
+    assert set(Config.__dataclass_fields__["likelihood"].metadata["choices"]) - {"auto"} <= set(distributions.DENSITIES)
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def test_entry_points_answer_before_tensorflow_is_there():
+    modules = ", ".join(f"adgm_tf.{name}" for name in (*ENTRY_POINTS, *WITHOUT_TENSORFLOW))
+    found = run(f"import sys, {modules}\n"
+                "print([m for m in ('tensorflow', 'tf_keras', 'tensorflow_probability') if m in sys.modules])")
+    assert found.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_an_import_defines_no_flag(name):
+    outside = [node for node in SOURCES[name].body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    calls = (ast.unparse(n.func) for node in outside for n in ast.walk(node) if isinstance(n, ast.Call))
+    assert not any(call.startswith("flags.DEFINE") for call in calls)
