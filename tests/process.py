@@ -139,7 +139,7 @@ def _server() -> subprocess.Popen:
     server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                               stderr=subprocess.DEVNULL, env=environment({"TF_CPP_MIN_LOG_LEVEL": "3"}),
                               start_new_session=True)
-    atexit.register(server.stdin.close)
+    atexit.register(server.communicate)
     return server
 
 
