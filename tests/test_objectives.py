@@ -122,6 +122,16 @@ def test_topk_is_unbiased_in_value_and_gradient(monkeypatch, top_k, baseline):
         np.testing.assert_allclose(gradient, exact, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("top_k", TOP_K)
+def test_the_baseline_leaves_no_gradient_where_all_classes_are_worth_the_same(top_k):
+    logits = tf.Variable(2 * building.normal([K, B, C], 1))
+    with tf.GradientTape() as tape:
+        classes = objectives.topk(tfd.Categorical(logits=logits), top_k, building.seed(0))
+        value = objectives.class_expectation(tf.fill([K, B, top_k + 1], -100.0), classes)
+    np.testing.assert_allclose(value, np.full([K, B], -100.0), rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(value, logits), np.zeros([K, B, C]), atol=1e-4)
+
+
 @pytest.mark.parametrize("name", WITH_CLASSES)
 @pytest.mark.parametrize("top_k", [1, 3])
 def test_topk_is_unbiased_for_every_model_and_weight(monkeypatch, shared_noise, name, top_k):
