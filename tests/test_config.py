@@ -219,7 +219,7 @@ def test_a_resumed_run_may_not_become_another(field):
 
 def test_a_resumed_run_names_every_field_that_differs():
     with pytest.raises(errors.UserError, match=r"model is sdgm, not m2; seed is 0, not 3$"):
-        config_lib.resume(Config(), {"model": "m2", "latent_dim": 100, "seed": 3})
+        config_lib.resume(Config(model="sdgm", latent_dim=100, seed=0), {"model": "m2", "latent_dim": 100, "seed": 3})
 
 
 def test_a_resumed_run_may_repeat_its_own_configuration():

@@ -258,7 +258,7 @@ def test_the_loss_of_a_training_step_is_J_and_the_weight_prior():
     prior, beta = (0.1, 0.3, 0.6), 0.25
     config = Config(model="adgm", num_labels="6", labelled_batch_size=3, unlabelled_batch_size=4, hidden_units=(9, 8),
                     auxiliary_dim=A, latent_dim=Z, num_samples=2, class_sum="exact", consistency="none",
-                    class_prior=prior, classification_beta=beta)
+                    class_prior=prior, classification_beta=beta, weight_prior=True)
     splits = building.split(config)
     trainer = step.Trainer(config, plan.make(config, splits), splits, tf.distribute.get_strategy())
     building.scatter_weights(trainer.model, 0.3)

@@ -21,7 +21,8 @@ def rates(**given):
 
 
 def planned(src=None, **given):
-    config = Config(**(dict(model="adgm", num_labels="6", labelled_batch_size=3, unlabelled_batch_size=8) | given))
+    config = Config(**(dict(model="adgm", num_labels="6", labelled_batch_size=3, unlabelled_batch_size=8,
+                           classification_beta=0.1) | given))
     return plan.make(config, building.split(config, src))
 
 

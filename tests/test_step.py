@@ -17,7 +17,7 @@ from adgm_tf.family import FAMILY
 from adgm_tf.training import plan, step
 
 SMALL = dict(num_labels="6", labelled_batch_size=4, unlabelled_batch_size=6, hidden_units=(9,), auxiliary_dim=3,
-             latent_dim=4, steps_per_call=2)
+             latent_dim=4, weight_prior=True, clip_norm=5.0)
 
 
 def trainer(src=None, **given):
