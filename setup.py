@@ -32,6 +32,7 @@ setuptools.setup(
         "mlxtend>=0.24,<0.26",
         "pandas>=2.2,<4",
         "psutil>=5.9,<8",
+        "requests>=2.31,<3",
         "scikit-learn>=1.5,<2",
         "tqdm>=4.66,<5",
     ],

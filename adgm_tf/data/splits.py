@@ -144,7 +144,7 @@ def describe(splits: Splits) -> str:
     line = (f"{len(splits.labelled):,} labelled, {len(splits.unlabelled):,} unlabelled, {len(splits.valid):,} "
             f"validation and {len(splits.test):,} test examples of {splits.num_classes} classes")
     counts = np.bincount(splits.labelled.y, minlength=splits.num_classes)
-    if len(splits.labelled) and counts.max() > counts.min():
+    if len(splits.unlabelled) and len(splits.labelled) and counts.max() > counts.min():
         line += f"; labels a class, as even as they divide: {', '.join(map(str, counts))}"
     return line
 

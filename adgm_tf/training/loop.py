@@ -128,4 +128,4 @@ def _check_finite(terms: dict[str, float], step: int) -> None:
     if bad:
         raise errors.UserError(
             f"loss: not finite at step {step}: {', '.join(bad)}; the checkpoints before it are kept. "
-            "A lower --learning_rate, a lower --clip_norm or another --normalization may help")
+            "A new run with a lower --learning_rate or --clip_norm, or another --normalization, may help")
