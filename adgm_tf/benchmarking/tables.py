@@ -27,6 +27,8 @@ def run(quick: bool, only: Sequence[str], rounds: int) -> dict[str, Any]:
     measured = measure.measure(chosen, rounds)
     found = {**results.circumstances(Config()), "rounds": rounds, "product_gflops": measured["product_gflops"],
              "cases": measured["cases"], **measured["ratios"]}
+    for name in chosen if not quick else ():
+        found["cases"][name]["peak_memory_mib"] = processes.finish(processes.start(name, 1, 3))["peak_memory_mib"]
     if not only:
         found["processes"] = processes.scaling("exact", 1 if quick else 3, 20)
         one = found["processes"]["one_device"]["seconds_per_step"]
@@ -52,7 +54,8 @@ def _row(figures: Mapping[str, Any]) -> dict[str, str]:
             "steps/s": f"{figures['steps_per_second']:.2f}", "examples/s": f"{figures['examples_per_second']:,.0f}",
             "first call s": f"{figures['seconds_to_first_step']:.1f}",
             "GFLOP a step": f"{figures['gigaflop_per_step']:.2f}", "GFLOP/s": f"{figures['gflops']:.0f}",
-            "of product rate": f"{figures['of_product_rate']:.2f}"}
+            "of product rate": f"{figures['of_product_rate']:.2f}",
+            "peak MiB": f"{figures['peak_memory_mib']:.0f}" if "peak_memory_mib" in figures else ""}
 
 
 def check(found: Mapping[str, Any], stored: Mapping[str, float], tolerance: float) -> None:
