@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -12,8 +14,19 @@ from adgm_tf import files
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 
 ACTIVE_NATS = 0.01
+
+
+class Curve(NamedTuple):
+    """Values [runs, n] at x [n]; curves of one `colour` or one `style` (small numbers) belong together."""
+
+    name: str
+    x: np.ndarray
+    values: np.ndarray
+    colour: int = 0
+    style: int = 0
 
 
 def image_grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
@@ -67,6 +80,23 @@ def kl_per_unit(kl: dict[str, np.ndarray]) -> np.ndarray:
         axes.plot(np.arange(1, len(values) + 1), np.sort(values)[::-1], marker=".",
                   label=f"{letter}: {active} of {len(values)} units above {ACTIVE_NATS} nats")
     axes.set(xlabel="unit, sorted", ylabel="KL(q || p), nats", ylim=(0, None))
+    axes.legend()
+    return _drawn(figure)
+
+
+def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
+    """Draws the mean of each curve over its runs, and a band from the least to the greatest, on a logarithmic scale."""
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for line in lines:
+        color, runs = f"C{line.colour % 10}", len(line.values)
+        name = line.name + (f" ({runs} runs)" if runs > 1 else "")
+        axes.plot(line.x, line.values.mean(0), color=color, linestyle=("-", "--")[line.style], label=name)
+        axes.fill_between(line.x, line.values.min(0), line.values.max(0), color=color, alpha=0.2, linewidth=0)
+    axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log", xlim=(0, None))
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=12))
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.grid(alpha=0.3)
     axes.legend()
     return _drawn(figure)
 

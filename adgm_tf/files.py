@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -36,3 +37,29 @@ def write_text(path: os.PathLike | str, text: str) -> None:
 def write_json(path: os.PathLike | str, value: Any) -> None:
     """Writes `value` to `path` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")
+
+
+def read_json_lines(path: os.PathLike | str) -> list[dict[str, Any]]:
+    """Returns the lines of a file of JSON lines, none if it isn't there; one that a kill cut short is left out."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return lines
+
+
+@contextlib.contextmanager
+def locked(folder: os.PathLike | str) -> Iterator[None]:
+    """Keeps other processes that ask for the same folder waiting while the block runs."""
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,9 +1,12 @@
-"""Collects finished runs into one table: a line a run as CSV, mean and standard deviation over splits as Markdown.
+"""Collects runs into one table: a line a run as CSV, mean and standard deviation over splits as Markdown.
 
 python -m adgm_tf.report --runs='runs/family/*/*' --csv=FILE
+python -m adgm_tf.report --runs='runs/table1/adgm_1mc/*,runs/table1/m2/*' --curves=FILE.png
 """
 
 from __future__ import annotations
+
+import pathlib
 
 from absl import flags
 
@@ -16,17 +19,42 @@ def define_flags() -> None:
                       "above the run.")
     flags.DEFINE_string("csv", None, "Also write a line a run to this file, and versions and hardware to "
                         "environment.json beside it.")
+    flags.DEFINE_bool("merge", False, "Keep the lines of runs that stand in the file of --csv, --curves_csv and are "
+                      "not here; of two lines of one (row, split_seed, seed) the one with more steps.")
+    flags.DEFINE_list("order", [], "Rows in the order that the table gets; others come behind, by name.")
+    flags.DEFINE_string("curves", None, "Instead of the table, draw error against epochs to this PNG file, from what "
+                        "--track_test recorded.")
+    flags.DEFINE_string("curves_csv", None, "File of the points of --curves; the same name with .csv if not given.")
+    flags.DEFINE_list("errors", ["test"], "What --curves draws: test, hidden (unlabelled examples whose labels are "
+                      "hidden from the model), or both.")
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the table, or draws the curves."""
     values = flags.FLAGS
     patterns = cli.required("runs")
+    if values.curves:
+        _draw(patterns)
+        return
     from adgm_tf import reporting
-    lines = reporting.collect(patterns)
-    if values.csv:
-        reporting.write(lines, values.csv)
-    print(reporting.markdown(lines))
+    stored = values.merge and values.csv and pathlib.Path(values.csv).is_file()
+    lines = reporting.collect(patterns, may_be_none=bool(stored))
+    if values.merge and values.csv:
+        lines = reporting.merge_into(values.csv, lines, values.order)
+    elif values.csv:
+        reporting.write(reporting.in_order(lines, values.order), values.csv)
+    print(reporting.markdown(reporting.in_order(lines, values.order)))
+
+
+def _draw(patterns: list[str]) -> None:
+    values = flags.FLAGS
+    from adgm_tf import convergence, errors
+    for kind in values.errors:
+        errors.lookup(convergence.ERRORS, "errors", kind)
+    path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
+    points = convergence.update(path, convergence.collect(patterns), values.order, values.merge)
+    convergence.draw(points, values.errors, values.curves)
+    print(values.curves)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import pathlib
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,23 +15,44 @@ import pandas as pd
 from adgm_tf import errors, files
 
 COLUMNS = ("row", "split_seed", "seed", "test_error_percent", "best_valid_test_error_percent",
-           "transductive_error_percent", "steps", "seconds", "num_valid_labels", "test_bound_nats")
+           "transductive_error_percent", "steps", "seconds", "num_valid_labels", "test_bound_nats",
+           "median_of_last_20_test_error_percent", "log_likelihood_nats")
+WHOLE = ("split_seed", "seed", "steps", "num_valid_labels")
+CIRCUMSTANCES = ("versions", "hardware")
+KEY = ("row", "split_seed", "seed")
 SUMMARISED = {"test_error_percent": "test error %", "best_valid_test_error_percent": "best on validation %",
+              "median_of_last_20_test_error_percent": "median of last 20 %",
               "transductive_error_percent": "transductive error %", "test_bound_nats": "test bound, nats",
-              "seconds": "seconds"}
+              "log_likelihood_nats": "log-likelihood, nats", "seconds": "seconds"}
+LAST = 20
+LIKELIHOOD_SAMPLES = 1000
 
 
-def collect(patterns: Sequence[str]) -> list[dict[str, Any]]:
+def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str, Any]]:
     """Returns the results of every finished run that a pattern names, with its row, sorted.
 
     Raises:
-      UserError: no pattern names a finished run.
+      UserError: no pattern names a finished run, and there must be one.
     """
     found = sorted({pathlib.Path(p) for pattern in patterns for p in glob.glob(pattern)})  # noqa: PTH207
     finished = [p for p in found if (p / "results.json").is_file()]
-    if not finished:
+    if not finished and not may_be_none:
         raise errors.UserError(f"runs={','.join(patterns)}: no finished run there (a folder with a results.json)")
-    return [{"row": p.parent.name, **json.loads((p / "results.json").read_text())} for p in finished]
+    return [_line(p) for p in finished]
+
+
+def _line(run_dir: pathlib.Path) -> dict[str, Any]:
+    line = {"row": run_dir.parent.name, **json.loads((run_dir / "results.json").read_text())}
+    tracked = [m["test_error_percent"] for m in files.read_json_lines(run_dir / "metrics.jsonl")
+               if "test_error_percent" in m]
+    if len(tracked) >= LAST:
+        line["median_of_last_20_test_error_percent"] = statistics.median(tracked[-LAST:])
+    path = run_dir / "evaluation.json"
+    evaluated = json.loads(path.read_text()) if path.is_file() else {}
+    asked = {"split": "test", "step": line["steps"], "num_importance_samples": LIKELIHOOD_SAMPLES}
+    if all(evaluated.get(k) == v for k, v in asked.items()):
+        line["log_likelihood_nats"] = evaluated["log_likelihood_nats"]
+    return line
 
 
 def read(path: os.PathLike | str) -> list[dict[str, Any]]:
@@ -38,24 +60,67 @@ def read(path: os.PathLike | str) -> list[dict[str, Any]]:
     return pd.read_csv(path).to_dict("records")
 
 
-def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str) -> None:
-    """Writes a line a run as CSV, and the versions and the hardware of all of them to `environment.json` beside it."""
-    table = pd.DataFrame(lines).reindex(columns=COLUMNS)
-    files.write_text(path, table.to_csv(index=False, float_format="%.4f"))
-    distinct = {json.dumps({k: line[k] for k in ("versions", "hardware")}, sort_keys=True) for line in lines}
-    files.write_json(pathlib.Path(path).with_name("environment.json"), [json.loads(d) for d in sorted(distinct)])
+def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, others: Sequence[Any] = ()) -> None:
+    """Writes a line a run as CSV, and versions and hardware, those of `others` too, to `environment.json` beside it."""
+    files.write_text(path, _table(lines).to_csv(index=False, float_format="%.4f"))
+    found = [{k: line[k] for k in CIRCUMSTANCES} for line in lines if CIRCUMSTANCES[0] in line]
+    distinct = {json.dumps(entry, sort_keys=True) for entry in [*others, *found]}
+    files.write_json(_circumstances(path), [json.loads(d) for d in sorted(distinct)])
+
+
+def merge_into(path: os.PathLike | str, found: Sequence[dict[str, Any]],
+               order: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Adds runs to the CSV file at `path`, keeping its other lines; returns all. Processes that do so wait in turn."""
+    path = pathlib.Path(path)
+    with files.locked(path.parent):
+        lines = in_order(merged(read(path) if path.is_file() else [], found), order)
+        beside = _circumstances(path)
+        write(lines, path, json.loads(beside.read_text()) if beside.is_file() else [])
+    return lines
+
+
+def merged(stored: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a line a (row, split seed, seed): the one with more steps; of equal ones the last found."""
+    kept: dict[tuple, dict[str, Any]] = {}
+    for line in [*stored, *found]:
+        key = tuple(line[k] for k in KEY)
+        if key not in kept or _steps(line) >= _steps(kept[key]):
+            kept[key] = line
+    return list(kept.values())
+
+
+def in_order(lines: Sequence[dict[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the lines with the rows in `order`, those not in it behind, by name."""
+    rank = {row: i for i, row in enumerate(order)}
+    return sorted(lines, key=lambda line: (rank.get(line["row"], len(rank)), *(line[k] for k in KEY)))
 
 
 def markdown(lines: Sequence[dict[str, Any]]) -> str:
-    """Returns a line a row: mean and standard deviation over its runs, and how many and how long they are."""
-    table = pd.DataFrame(lines).reindex(columns=COLUMNS)
-    rows = ["| row | runs | steps | " + " | ".join(SUMMARISED.values()) + " |",
-            "|" + "---|" * (3 + len(SUMMARISED))]
-    for row, group in table.groupby("row", sort=True):
-        steps = sorted(set(group["steps"]))
-        shown = [_mean_and_deviation(group[column].dropna()) for column in SUMMARISED]
-        rows.append(f"| {row} | {len(group)} | {' '.join(f'{s:,}' for s in steps)} | {' | '.join(shown)} |")
+    """Returns a line a row: mean and standard deviation over its runs, how many and how long they are.
+
+    The rows come in the order of the lines; a column that none of them has is left out.
+    """
+    table = _table(lines)
+    shown = {column: name for column, name in SUMMARISED.items() if table[column].notna().any()}
+    rows = ["| row | runs | steps | " + " | ".join(shown.values()) + " |", "|" + "---|" * (3 + len(shown))]
+    for row, group in table.groupby("row", sort=False):
+        steps = " ".join(f"{s:,}" for s in sorted(set(group["steps"].dropna()))) or "-"
+        cells = [_mean_and_deviation(group[column].dropna()) for column in shown]
+        rows.append(f"| {row} | {len(group)} | {steps} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def _table(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(lines).reindex(columns=COLUMNS).astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def _steps(line: dict[str, Any]) -> float:
+    steps = line.get("steps")
+    return 0 if pd.isna(steps) else steps
+
+
+def _circumstances(path: os.PathLike | str) -> pathlib.Path:
+    return pathlib.Path(path).with_name("environment.json")
 
 
 def _mean_and_deviation(values: pd.Series) -> str:

@@ -1,9 +1,28 @@
 """Every annotation of the package, shapes included, is checked while its tests run."""
 
+import functools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jaxtyping
+import pytest
+from absl import flags
 
 jaxtyping.install_import_hook("adgm_tf", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Parses a command line: the given fields as values of `Config`."""
+    from adgm_tf import config
+    values = flags.FlagValues()
+    of_these = {k: functools.partial(define, flag_values=values) for k, define in config._DEFINE.items()}
+    monkeypatch.setattr(config, "_DEFINE", of_these)
+    config.define_flags()
+
+    def given(*arguments):
+        values(["program", *arguments])
+        return config.given_flags(values)
+
+    return given

@@ -25,7 +25,7 @@ ROOMS = (
     ("evaluation",),
     ("training",),
     ("runs",),
-    ("assessment", "gallery", "saved_model", "reporting", "benchmarking"),
+    ("assessment", "gallery", "saved_model", "reporting", "convergence", "benchmarking"),
 )
 PACKAGES = ("data", "training", "baselines", "benchmarking")
 WITHOUT_TENSORFLOW = ("errors", "family", "files", "cli", "config", "metrics")

@@ -1,9 +1,7 @@
 import dataclasses
-import functools
 import json
 
 import pytest
-from absl import flags
 
 from adgm_tf import config as config_lib
 from adgm_tf import errors
@@ -27,21 +25,6 @@ def other_value(field):
 
 OTHERS = {f.name: other_value(f) for f in FIELDS}
 BY_NAME = pytest.mark.parametrize("field", FIELDS, ids=lambda f: f.name)
-
-
-@pytest.fixture
-def parse(monkeypatch):
-    """Parses a command line: the given fields as values of `Config`."""
-    values = flags.FlagValues()
-    of_these = {k: functools.partial(define, flag_values=values) for k, define in config_lib._DEFINE.items()}
-    monkeypatch.setattr(config_lib, "_DEFINE", of_these)
-    config_lib.define_flags()
-
-    def given(*arguments):
-        values(["program", *arguments])
-        return config_lib.given_flags(values)
-
-    return given
 
 
 def as_text(value):

@@ -31,7 +31,8 @@ def digits(tmp_path_factory):
     """A run from a flagfile, evaluated, drawn and exported."""
     cwd = tmp_path_factory.mktemp("digits")
     (cwd / "flags.txt").write_text("\n".join(process.TINY) + "\n# a comment\n--num_valid=50\n--model=sdgm\n")
-    train = process.run("train", "--flagfile=flags.txt", "--num_steps=20", "--eval_every=10", "--run_dir=run", cwd=cwd)
+    train = process.run("train", "--flagfile=flags.txt", "--num_steps=20", "--eval_every=10", "--track_test",
+                        "--run_dir=run", cwd=cwd)
     before = sorted(str(p.relative_to(cwd / "run")) for p in (cwd / "run").rglob("*"))
     evaluate = process.run("evaluate", "--run_dir=run", "--num_importance_samples=3", "--label_spreading", cwd=cwd)
     sample = process.forked("sample", "--run_dir=run", "--num_samples=4", "--num_analogies=3", cwd=cwd)
@@ -107,6 +108,9 @@ def test_metrics(digits):
                                                               (20, "train")]
     assert {*TERMS, "examples_per_second", "epoch", "seconds"} <= lines[1].keys()
     assert {"error_percent", "bound_nats"} <= lines[0].keys()
+    results = json.loads((cwd / "run" / "results.json").read_text())
+    for name in ("test_error_percent", "transductive_error_percent"):
+        assert lines[2][name] == pytest.approx(results[name])
 
 
 def test_plain_lines_of_progress(digits):

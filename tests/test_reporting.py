@@ -1,3 +1,4 @@
+import concurrent.futures
 import json
 
 import pandas as pd
@@ -6,9 +7,9 @@ import pytest
 from adgm_tf import errors, reporting
 
 
-def finished(folder, **results):
+def finished(folder, cpu="a", **results):
     folder.mkdir(parents=True)
-    circumstances = {"versions": {"tensorflow": "1"}, "hardware": {"cpu": "a"}, "seed": 0}
+    circumstances = {"versions": {"tensorflow": "1"}, "hardware": {"cpu": cpu}, "seed": 0}
     (folder / "results.json").write_text(json.dumps({"steps": 10, "seconds": 2.0, **circumstances, **results}))
 
 
@@ -23,8 +24,9 @@ def runs(tmp_path):
 
 def test_a_row_is_the_mean_and_the_deviation_over_its_runs(runs):
     table = reporting.markdown(reporting.collect([f"{runs}/*/*"]))
-    assert "| adgm | 2 | 10 | 2.00 ± 1.41 | - | - | - | 2.00 ± 0.00 |" in table
-    assert "| m1 | 1 | 10 | - | - | - | -90.00 | 2.00 |" in table
+    assert "| row | runs | steps | test error % | test bound, nats | seconds |" in table
+    assert "| adgm | 2 | 10 | 2.00 ± 1.41 | - | 2.00 ± 0.00 |" in table
+    assert "| m1 | 1 | 10 | - | -90.00 | 2.00 |" in table
     assert "m2" not in table
 
 
@@ -41,3 +43,67 @@ def test_a_file_gives_back_the_same_table(runs, tmp_path):
 def test_no_finished_run_is_an_error(tmp_path):
     with pytest.raises(errors.UserError, match="no finished run"):
         reporting.collect([f"{tmp_path}/*"])
+
+
+def line(row, split, steps, error):
+    return {"row": row, "split_seed": split, "seed": 0, "steps": steps, "test_error_percent": error}
+
+
+def test_of_two_lines_of_a_run_the_longer_is_kept():
+    stored = [line("a", 0, 100, 5.0), line("a", 1, 100, 6.0), line("gone", 0, 100, 7.0)]
+    found = [line("a", 0, 50, 1.0), line("a", 1, 200, 2.0), line("new", 0, 10, 3.0)]
+    kept = {(x["row"], x["split_seed"]): x["test_error_percent"] for x in reporting.merged(stored, found)}
+    assert kept == {("a", 0): 5.0, ("a", 1): 2.0, ("gone", 0): 7.0, ("new", 0): 3.0}
+    again, = reporting.merged([line("a", 0, 100, 5.0)], [line("a", 0, 100, 4.0)])
+    assert again["test_error_percent"] == 4.0
+    without, = reporting.merged([line("a", 0, float("nan"), 5.0)], [line("a", 0, None, 4.0)])
+    assert without["test_error_percent"] == 4.0
+
+
+def test_results_of_other_machines_stay_in_the_file(tmp_path):
+    path = tmp_path / "results.csv"
+    finished(tmp_path / "there" / "sdgm" / "0", cpu="b", split_seed=0, test_error_percent=2.0)
+    reporting.merge_into(path, reporting.collect([f"{tmp_path}/there/*/*"]), ["sdgm", "adgm"])
+    finished(tmp_path / "here" / "adgm" / "0", split_seed=0, test_error_percent=1.0)
+    lines = reporting.merge_into(path, reporting.collect([f"{tmp_path}/here/*/*"]), ["sdgm", "adgm"])
+    assert reporting.markdown(reporting.read(path)) == reporting.markdown(lines)
+    assert [x["row"] for x in reporting.read(path)] == ["sdgm", "adgm"]
+    cpus = [entry["hardware"]["cpu"] for entry in json.loads((tmp_path / "environment.json").read_text())]
+    assert cpus == ["a", "b"]
+    assert path.read_text().startswith("row,split_seed,seed,test_error_percent,best_valid_test_error_percent,"
+                                       "transductive_error_percent,steps,seconds,num_valid_labels,")
+
+
+def test_many_at_once_lose_no_line(tmp_path):
+    path = tmp_path / "results.csv"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: reporting.merge_into(path, [line("a", i, 1, 1.0)]), range(24)))
+    assert [x["split_seed"] for x in reporting.read(path)] == list(range(24))
+
+
+def test_the_table_keeps_the_order_of_its_lines():
+    lines = reporting.in_order([line("z", 0, 1, 1.0), line("b", 0, 1, 1.0), line("a", 1, 1, 1.0), line("a", 0, 1, 1.0)],
+                               ["z", "a"])
+    assert [(x["row"], x["split_seed"]) for x in lines] == [("z", 0), ("a", 0), ("a", 1), ("b", 0)]
+    assert [text.split()[1] for text in reporting.markdown(lines).splitlines()[2:]] == ["z", "a", "b"]
+
+
+@pytest.mark.parametrize(("count", "median"), [(20, 10.5), (40, 30.5), (19, None)])
+def test_the_median_is_that_of_the_last_twenty_recorded(tmp_path, count, median):
+    finished(tmp_path / "a" / "0", split_seed=0, test_error_percent=1.0)
+    recorded = [{"step": i, "set": "valid", "test_error_percent": float(i)} for i in range(1, count + 1)]
+    between = [{"step": i, "set": "train", "loss": 1.0} for i in range(1, count + 1)]
+    text = "\n".join(json.dumps(m) for m in [*recorded, *between]) + '\n{"step": 99, "test_err'
+    (tmp_path / "a" / "0" / "metrics.jsonl").write_text(text)
+    found, = reporting.collect([f"{tmp_path}/a/*"])
+    assert found.get("median_of_last_20_test_error_percent") == median
+
+
+@pytest.mark.parametrize(("changes", "taken"), [
+    ({}, True), ({"split": "valid"}, False), ({"step": 5}, False), ({"num_importance_samples": 50}, False)])
+def test_the_likelihood_is_that_of_the_last_weights_on_the_test_set(tmp_path, changes, taken):
+    finished(tmp_path / "m1" / "0", split_seed=0)
+    evaluated = {"split": "test", "step": 10, "num_importance_samples": 1000, "log_likelihood_nats": -85.0, **changes}
+    (tmp_path / "m1" / "0" / "evaluation.json").write_text(json.dumps(evaluated))
+    found, = reporting.collect([f"{tmp_path}/m1/*"])
+    assert found.get("log_likelihood_nats") == (-85.0 if taken else None)

@@ -30,6 +30,14 @@ class Examples:
     def __len__(self) -> int:
         return len(self.y)
 
+    def take(self, rows: np.ndarray) -> Examples:
+        """Returns the examples at the positions or the mask `rows`."""
+        return Examples(self.x[rows], self.y[rows], self.index[rows])
+
+    def drawn(self, count: int) -> Examples:
+        """Returns `count` of the examples, or all if they are fewer: the same ones every time."""
+        return self.take(np.sort(np.random.default_rng(0).permutation(len(self))[:count]))
+
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
@@ -72,6 +80,11 @@ class Splits:
     def num_classes(self) -> int:
         """C."""
         return len(self.class_names)
+
+    @property
+    def hidden(self) -> Examples:
+        """The unlabelled examples whose labels the model never sees, for the transductive error."""
+        return self.unlabelled.take(~np.isin(self.unlabelled.index, self.labelled.index))
 
     @property
     def num_train(self) -> int:

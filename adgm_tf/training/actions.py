@@ -22,6 +22,7 @@ from adgm_tf.training.loop import Event
 from adgm_tf.training.step import Trainer
 
 KL_EXAMPLES = 1000
+TRANSDUCTIVE_EXAMPLES = 10_000
 RECONSTRUCTED = 10
 FINAL = ("test_error_percent", "transductive_error_percent", "valid_error_percent", "test_bound_nats")
 
@@ -36,7 +37,7 @@ class Record:
 
     def __init__(self, run_dir: pathlib.Path, step: int):
         self.path = run_dir / "metrics.jsonl"
-        kept = [line for line in read_lines(self.path) if line["step"] <= step]
+        kept = [line for line in files.read_json_lines(self.path) if line["step"] <= step]
         files.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self.seconds = max((line.get("seconds", 0.0) for line in kept), default=0.0)
         self.writers = {name: tf.summary.create_file_writer(str(run_dir / name)) for name in ("train", "valid")}
@@ -49,19 +50,6 @@ class Record:
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
         self.writers[writer].flush()
-
-
-def read_lines(path: pathlib.Path) -> list[dict]:
-    """Returns the lines of a `metrics.jsonl`; one that a kill cut short is left out."""
-    if not path.is_file():
-        return []
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            continue
-    return lines
 
 
 def describe_run(record: Record, config: Config, notes: list[str]) -> None:
@@ -139,9 +127,8 @@ class Validation:
             if len(self.splits.valid):
                 scalars["bound_nats"] = self.evaluator.bound_nats(self.splits.valid)
             if sees_labels(self.trainer):
-                for name, examples in (("", self.splits.valid), ("test_", self.splits.test if self.track_test else ())):
-                    if len(examples):
-                        scalars[f"{name}error_percent"] = self.evaluator.error_percent(examples)
+                scalars |= {name: self.evaluator.error_percent(examples)
+                            for name, examples in self._watched().items() if len(examples)}
         shown = {"error_percent": "validation", "test_error_percent": "test"}
         errors_shown = [f"{name} error {scalars[k]:.2f} %" for k, name in shown.items() if k in scalars]
         self.shown = "  ".join(errors_shown) or self.shown
@@ -149,6 +136,13 @@ class Validation:
             self.record.add("valid", event.step, scalars)
         if len(self.splits.valid):
             self.checkpoints.save_if_best(scalars.get("error_percent", -scalars["bound_nats"]))
+
+    def _watched(self) -> dict[str, Examples]:
+        watched = {"error_percent": self.splits.valid}
+        if self.track_test:
+            watched |= {"test_error_percent": self.splits.test,
+                        "transductive_error_percent": self.splits.hidden.drawn(TRANSDUCTIVE_EXAMPLES)}
+        return watched
 
 
 def sees_labels(trainer: Trainer) -> bool:
@@ -181,6 +175,7 @@ class Pictures:
             for letter, values in kl.items():
                 tf.summary.histogram(f"kl_per_unit/{letter}", values)
                 tf.summary.scalar(f"active_units/{letter}", np.sum(values > figures.ACTIVE_NATS))
+            tf.summary.image("KL per unit", figures.kl_per_unit(kl)[None])
             for name, (values, names) in drawn.items():
                 tf.summary.image(name, figures.examples(values.numpy(), splits.x_shape, names)[None])
         self.record.writers["train"].flush()

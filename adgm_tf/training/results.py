@@ -6,12 +6,11 @@ import importlib.metadata
 import os
 import platform
 
-import numpy as np
 import tensorflow as tf
 
 import adgm_tf
 from adgm_tf.config import Config
-from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.data.splits import Splits
 from adgm_tf.evaluation import Evaluator
 
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
@@ -23,11 +22,9 @@ def measure(evaluator: Evaluator, splits: Splits, sees_labels: bool) -> dict[str
     if not sees_labels:
         return measured
     measured["test_error_percent"] = evaluator.error_percent(splits.test)
-    hidden = ~np.isin(splits.unlabelled.index, splits.labelled.index)
-    if hidden.any():
-        part = splits.unlabelled
-        measured["transductive_error_percent"] = evaluator.error_percent(
-            Examples(part.x[hidden], part.y[hidden], part.index[hidden]))
+    hidden = splits.hidden
+    if len(hidden):
+        measured["transductive_error_percent"] = evaluator.error_percent(hidden)
     if len(splits.valid):
         measured["valid_error_percent"] = evaluator.error_percent(splits.valid)
     return measured

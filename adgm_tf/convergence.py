@@ -1,0 +1,84 @@
+"""Error against epochs: the points that runs recorded on the way, kept as CSV, and their figure."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+import pandas as pd
+
+from adgm_tf import errors, figures, files
+
+RUN = ("row", "split_seed", "seed")
+ERRORS = {"test": "test_error_percent", "hidden": "transductive_error_percent"}
+NAMES = {"test": "test images", "hidden": "training images with hidden labels"}
+COLUMNS = (*RUN, "step", "epoch", *ERRORS.values())
+
+
+def collect(patterns: Sequence[str]) -> pd.DataFrame:
+    """Returns a line a point of every run that a pattern names, finished or not, that tracked its test error."""
+    folders = sorted({pathlib.Path(p) for pattern in patterns for p in glob.glob(pattern)})  # noqa: PTH207
+    points = [_points(folder) for folder in folders if (folder / "config.json").is_file()]
+    return pd.concat([pd.DataFrame(columns=COLUMNS), *(p for p in points if len(p))], ignore_index=True)
+
+
+def _points(run_dir: pathlib.Path) -> pd.DataFrame:
+    config = json.loads((run_dir / "config.json").read_text())
+    recorded = files.read_json_lines(run_dir / "metrics.jsonl")
+    passes = [line["epoch"] / line["step"] for line in recorded if "epoch" in line]
+    points = pd.DataFrame([line for line in recorded if "test_error_percent" in line]).reindex(columns=COLUMNS)
+    if points.empty or not passes:
+        return points.iloc[:0]
+    return points.assign(row=run_dir.parent.name, split_seed=config["split_seed"], seed=config["seed"],
+                         epoch=points["step"] * passes[-1])
+
+
+def merged(stored: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Returns the points of a run a (row, split seed, seed): the one with more steps, of equal ones the one found."""
+    kept: dict[tuple, pd.DataFrame] = {}
+    for points in (stored, found):
+        for run, lines in points.groupby(list(RUN), sort=False):
+            if run not in kept or lines["step"].max() >= kept[run]["step"].max():
+                kept[run] = lines.drop_duplicates("step", keep="last")
+    return pd.concat([pd.DataFrame(columns=COLUMNS), *kept.values()], ignore_index=True)
+
+
+def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = (), keep: bool = True) -> pd.DataFrame:
+    """Writes the points of runs to the CSV file at `path`, whose other runs may be kept; returns all of them.
+
+    Raises:
+      UserError: there is none.
+    """
+    path = pathlib.Path(path)
+    with files.locked(path.parent):
+        points = merged(pd.read_csv(path) if keep and path.is_file() else pd.DataFrame(columns=COLUMNS), found)
+        if points.empty:
+            raise errors.UserError("runs: none of them recorded a test error on the way; train with --track_test")
+        rank = {row: i for i, row in enumerate(order)}
+        points = points.assign(rank=points["row"].map(lambda row: rank.get(row, len(rank))))
+        points = points.sort_values(["rank", *RUN, "step"], ignore_index=True)[list(COLUMNS)]
+        files.write_text(path, points.to_csv(index=False, float_format="%.4f"))
+    return points
+
+
+def curves(points: pd.DataFrame, kinds: Sequence[str]) -> list[figures.Curve]:
+    """Returns a curve a row and kind of error: its values in all runs of the row, at the steps that each recorded."""
+    drawn = []
+    for colour, (row, lines) in enumerate(points.groupby("row", sort=False)):
+        epochs = lines.groupby("step")["epoch"].mean()
+        for style, kind in enumerate(kinds):
+            values = lines.pivot(index="step", columns=list(RUN), values=ERRORS[kind]).dropna()
+            name = row if len(kinds) == 1 else f"{row}, {NAMES[kind]}"
+            if len(values):
+                drawn.append(figures.Curve(name, epochs[values.index].to_numpy(float), values.to_numpy(float).T,
+                                           colour, style))
+    return drawn
+
+
+def draw(points: pd.DataFrame, kinds: Sequence[str], path: os.PathLike | str) -> None:
+    """Draws error against epochs, a mean a row, with a band from the least to the greatest of its runs."""
+    label = "test error, %" if list(kinds) == ["test"] else "error, %"
+    figures.write_png(path, figures.curves(curves(points, kinds), "epochs", label))

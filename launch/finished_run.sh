@@ -1,0 +1,23 @@
+# Sourced by figure3.sh and figure5.sh with their arguments: sets run_dir to --run_dir=RUN, or to the longest run of
+# table1's adgm_1mc on split 0, which is trained with the other flags if it is missing; sets PYTHON.
+
+launch="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+run_dir="" flags=()
+for argument in "$@"; do
+  case "$argument" in
+    --run_dir=*) run_dir="${argument#*=}" ;;
+    *) flags+=("$argument") ;;
+  esac
+done
+longest() {
+  local found
+  for found in runs/table1/adgm_1mc/0{,-steps*}/results.json; do
+    [ ! -f "$found" ] || dirname "$found"
+  done | sort -V | tail -n 1
+}
+[ -n "$run_dir" ] || run_dir="$(longest)"
+if [ -z "$run_dir" ]; then
+  "$launch/table1.sh" --row=adgm_1mc ${flags[@]+"${flags[@]}"}
+  run_dir="$(longest)"
+fi
+. "$launch/environment.sh"

@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adgm_tf import convergence, errors, figures
+
+
+def recorded(folder, split, tests, hidden=None, steps_per_epoch=50):
+    """A run directory that tracked its errors every 100 steps."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"split_seed": split, "seed": 0}))
+    lines = []
+    for i, error in enumerate(tests):
+        step = 100 * (i + 1)
+        also = {} if hidden is None else {"transductive_error_percent": hidden[i]}
+        lines += [{"step": step, "set": "valid", "test_error_percent": error, **also},
+                  {"step": step, "set": "train", "epoch": step / steps_per_epoch}]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    recorded(tmp_path / "b" / "0", 0, [8.0, 4.0, 2.0], [6.0, 3.0, 1.0])
+    recorded(tmp_path / "b" / "1", 1, [10.0, 6.0], [8.0, 5.0])
+    recorded(tmp_path / "a" / "0", 0, [9.0, 9.0])
+    (tmp_path / "a" / "1").mkdir()
+    return tmp_path
+
+
+def test_a_curve_is_the_runs_of_a_row_where_all_of_them_recorded(runs):
+    a, b = convergence.curves(convergence.collect([f"{runs}/*/*"]), ["test"])
+    assert (a.name, b.name) == ("a", "b")
+    np.testing.assert_allclose(a.values, [[9, 9]])
+    np.testing.assert_allclose(b.x, [2, 4])
+    np.testing.assert_allclose(b.values, [[8, 4], [10, 6]])
+
+
+def test_both_errors_of_a_row_share_its_colour(runs):
+    drawn = convergence.curves(convergence.collect([f"{runs}/b/*"]), ["test", "hidden"])
+    assert [(c.colour, c.style) for c in drawn] == [(0, 0), (0, 1)]
+    np.testing.assert_allclose(drawn[1].values, [[6, 3], [8, 5]])
+
+
+def test_stored_curves_stay_and_longer_ones_replace_shorter(runs, tmp_path):
+    path = tmp_path / "curves.csv"
+    convergence.update(path, convergence.collect([f"{runs}/*/*"]), ["b"])
+    recorded(tmp_path / "later" / "b" / "0", 0, [1.0, 1.0])
+    recorded(tmp_path / "later" / "b" / "1", 1, [3.0, 3.0, 3.0])
+    points = convergence.update(path, convergence.collect([f"{tmp_path}/later/*/*"]), ["b"])
+    assert list(points["row"].unique()) == ["b", "a"]
+    b, _ = convergence.curves(points, ["test"])
+    np.testing.assert_allclose(b.values, [[8, 4, 2], [3, 3, 3]])
+    pd.testing.assert_frame_equal(pd.read_csv(path), points, check_dtype=False)
+    only = convergence.update(path, convergence.collect([f"{tmp_path}/later/*/*"]), keep=False)
+    assert set(only["row"]) == {"b"}
+
+
+def test_nothing_recorded_is_an_error(tmp_path):
+    with pytest.raises(errors.UserError, match="track_test"):
+        convergence.update(tmp_path / "curves.csv", convergence.collect([f"{tmp_path}/*/*"]))
+    assert not (tmp_path / "curves.csv").exists()
+
+
+def test_the_figure_shows_mean_and_range(runs, monkeypatch):
+    drawn, as_usual = [], figures._drawn
+    monkeypatch.setattr(figures, "_drawn", lambda figure: drawn.append(figure) or as_usual(figure))
+    figures.curves(convergence.curves(convergence.collect([f"{runs}/*/*"]), ["test"]), "epochs", "error, %")
+    axes, = drawn[0].axes
+    shown = {line.get_label(): line.get_xydata() for line in axes.get_lines()}
+    np.testing.assert_allclose(shown["b (2 runs)"], [[2, 9], [4, 5]])
+    band = axes.collections[1].get_paths()[0].vertices
+    assert {tuple(v) for v in band} >= {(2, 8), (2, 10), (4, 4), (4, 6)}
+    assert (axes.get_yscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "epochs", "error, %")
