@@ -37,7 +37,7 @@ def assess(run: Run, examples: Examples, split: str, num_samples: int | None = N
     if run.model.has_classes and len(run.splits.labelled):
         found |= _classified(run, examples, evaluator.probs(examples))
         if label_spreading:
-            found["label_spreading_error_percent"] = label_spreading_lib.error_percent(run.splits, examples)
+            found["label_spreading_error_percent"] = _label_spreading(run, examples)
     kl = evaluator.kl_per_unit(examples)
     for letter, values in sorted(kl.items()):
         found[f"active_units_{letter}"] = int(np.sum(values > figures.ACTIVE_NATS))
@@ -55,6 +55,10 @@ def _classified(run: Run, examples: Examples, probs: np.ndarray) -> dict[str, An
     return {"error_percent": error, "log_loss_nats": metrics.log_loss_nats(probs, examples.y),
             "class_error_percent": dict(zip(run.splits.class_names, metrics.class_error_percent(probs, examples.y),
                                             strict=True))}
+
+
+def _label_spreading(run: Run, examples: Examples) -> float:
+    return metrics.error_percent(label_spreading_lib.fit(run.splits)(examples), examples.y)
 
 
 def table(found: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ def option(default: Any, text: str, *, choices: Iterable[str] = (), minimum: flo
 class Config:
     """Everything that decides what a run computes; written to `config.json` of its run directory."""
 
-    model: str = option("sdgm", "Row of the model family.", choices=family.FAMILY)
+    model: str = option("sdgm", "Row of the model family, or a baseline.", choices=family.MODELS)
     dataset: str = option("mnist5k", "mnist5k, digits, moons, mnist, or tfds:<name>.")
     data_dir: str = option("", "Folder of prepared TFDS data sets.", resumable=True)
     run_dir: str = option("", "Run directory; a fresh runs/<dataset>-<model>-<time> if empty.", resumable=True)

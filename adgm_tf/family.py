@@ -1,4 +1,4 @@
-"""The family of models as a table: which variables each conditional looks at."""
+"""The family of models as a table: which variables each conditional looks at; and the names of the baselines."""
 
 from __future__ import annotations
 
@@ -39,3 +39,10 @@ FAMILY = {
     "m1": Row(None, None, "x", None, "z", "Kingma and Welling 2013: the feature extractor of M1+M2"),
     "avae": Row("x", None, "ax", "xz", "z", "unsupervised, with an auxiliary variable"),
 }
+# Systems that are fitted at once, without steps; `baselines/fitted.py` has how.
+FITTED = {
+    "label_spreading": "scikit-learn's LabelSpreading: Zhou et al. 2004",
+    "self_training": "scikit-learn's SelfTrainingClassifier: Yarowsky 1995",
+    "atlas_rbf": "after AtlasRBF: Pitelis, Russell and Agapito 2014",
+}
+MODELS = (*FAMILY, *FITTED)

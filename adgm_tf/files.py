@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,21 @@ def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_or_not_at_all(folder: pathlib.Path) -> Iterator[None]:
+    """Takes back what a block that fails has put into a folder that was empty or not there."""
+    existed = folder.exists()
+    fresh = not existed or not any(folder.iterdir())
+    try:
+        yield
+    except BaseException:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        if fresh and existed:
+            folder.mkdir()
+        raise
 
 
 def write_text(path: os.PathLike | str, text: str) -> None:

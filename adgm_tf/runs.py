@@ -9,7 +9,7 @@ import pathlib
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors
+from adgm_tf import errors, family
 from adgm_tf import model as model_lib
 from adgm_tf.config import Config
 from adgm_tf.data import source as source_lib
@@ -49,6 +49,9 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
     """
     folder = errors.lookup(FOLDERS, "weights", weights)
     config = config_lib.read(run_dir)
+    if config.model in family.FITTED:
+        raise errors.UserError(f"run_dir={run_dir}: {config.model} keeps no weights; what it measured is in "
+                               "results.json")
     if data_dir:
         config = dataclasses.replace(config, data_dir=data_dir)
     path = pathlib.Path(run_dir)

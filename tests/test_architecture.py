@@ -8,9 +8,9 @@ import sys
 import pytest
 
 import adgm_tf
-from adgm_tf import conditionals, distributions, objectives
+from adgm_tf import conditionals, distributions, family, objectives
+from adgm_tf.baselines.fitted import FITTED
 from adgm_tf.config import Config
-from adgm_tf.family import FAMILY
 from adgm_tf.training import schedules
 
 PACKAGE = pathlib.Path(adgm_tf.__file__).parent
@@ -28,7 +28,7 @@ ROOMS = (
     ("assessment", "gallery", "saved_model", "reporting", "convergence", "benchmarking"),
 )
 PACKAGES = ("data", "training", "baselines", "benchmarking")
-WITHOUT_TENSORFLOW = ("errors", "family", "files", "cli", "config", "metrics")
+WITHOUT_TENSORFLOW = ("errors", "family", "files", "cli", "config", "metrics", "baselines.fitted")
 
 
 def parse(path):
@@ -131,9 +131,13 @@ def test_keras_is_tf_keras(name):
 
 @pytest.mark.parametrize(("field", "table"), [
     ("class_sum", objectives.CLASS_SUMS), ("normalization", conditionals.NORMALIZATIONS),
-    ("learning_rate_schedule", schedules.SCHEDULES), ("model", FAMILY)])
+    ("learning_rate_schedule", schedules.SCHEDULES), ("model", family.MODELS)])
 def test_choices_are_the_keys_of_their_table(field, table):
     assert list(Config.__dataclass_fields__[field].metadata["choices"]) == list(table)
+
+
+def test_every_fitted_system_can_be_fitted():
+    assert list(family.FITTED) == list(FITTED)
 
 
 def test_likelihoods_are_densities():

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from adgm_tf import metrics
+from adgm_tf.baselines import partly_labelled
 from adgm_tf.data.splits import Examples, Splits
 
 NEIGHBOURS = 10
-UNKNOWN = -1
 
 
-def error_percent(splits: Splits, examples: Examples) -> float:
-    """Returns the error on `examples` of LabelSpreading fitted to the labelled and unlabelled examples, kNN kernel."""
+def fit(splits: Splits, seed: int = 0) -> partly_labelled.Predict:
+    """Spreads the labels over the graph of the nearest neighbours of all training examples; nothing in it is random."""
+    del seed
     from sklearn.semi_supervised import LabelSpreading
-    hidden = ~np.isin(splits.unlabelled.index, splits.labelled.index)
-    x = np.concatenate([splits.scaling(splits.labelled.x), splits.scaling(splits.unlabelled.x[hidden])])
-    y = np.concatenate([splits.labelled.y, np.full(hidden.sum(), UNKNOWN)])
-    fitted = LabelSpreading(kernel="knn", n_neighbors=NEIGHBOURS, n_jobs=-1).fit(x, y)
-    probs = fitted.predict_proba(splits.scaling(examples.x))
-    full = np.zeros((len(probs), splits.num_classes))
-    full[:, fitted.classes_] = probs
-    return metrics.error_percent(full, examples.y)
+    fitted = LabelSpreading(kernel="knn", n_neighbors=NEIGHBOURS, n_jobs=-1).fit(*partly_labelled.training_set(splits))
+
+    def predict_proba(examples: Examples) -> np.ndarray:
+        probs = fitted.predict_proba(splits.scaling(examples.x))
+        return partly_labelled.for_every_class(probs, fitted.classes_, splits.num_classes)
+
+    return predict_proba

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
 import pathlib
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors, files
+from adgm_tf import errors, family, files
 from adgm_tf.config import Config
 from adgm_tf.data import sources
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.evaluation import Evaluator
-from adgm_tf.training import actions, checkpoints, loop, results
+from adgm_tf.training import actions, checkpoints, fitted, loop, results
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.step import Trainer
@@ -33,6 +31,8 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
       Interrupted: a signal came; the run has been saved.
     """
     config = _settled(given)
+    if config.model in family.FITTED:
+        return fitted.run(config)
     strategy = strategy_lib.make(config)
     splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
     if (pathlib.Path(config.run_dir) / splits_lib.FILE).exists():
@@ -76,7 +76,7 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
         print(line, flush=True)
     if trainer.step:
         print(f"goes on from step {trainer.step}", flush=True)
-    with _whole_or_not_at_all(write_dir):
+    with files.whole_or_not_at_all(write_dir):
         config_lib.write(config, write_dir)
         splits_lib.write(splits, write_dir)
         record = actions.Record(write_dir, trainer.step)
@@ -101,21 +101,6 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     files.write_json(write_dir / "results.json", measured)
     actions.describe_results(record, trainer.step, measured)
     return measured
-
-
-@contextlib.contextmanager
-def _whole_or_not_at_all(folder: pathlib.Path) -> Iterator[None]:
-    """Takes back what a block that fails has put into a folder that was empty or not there."""
-    existed = folder.exists()
-    fresh = not existed or not any(folder.iterdir())
-    try:
-        yield
-    except BaseException:
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        if fresh and existed:
-            folder.mkdir()
-        raise
 
 
 def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,

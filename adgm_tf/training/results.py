@@ -5,28 +5,33 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Callable
 
 import tensorflow as tf
 
 import adgm_tf
 from adgm_tf.config import Config
-from adgm_tf.data.splits import Splits
+from adgm_tf.data.splits import Examples, Splits
 from adgm_tf.evaluation import Evaluator
 
-PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
+PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-datasets", "numpy",
+            "scikit-learn")
 
 
 def measure(evaluator: Evaluator, splits: Splits, sees_labels: bool) -> dict[str, float]:
     """Returns test error and bound, and the transductive error: on the unlabelled images whose labels are hidden."""
     measured = {"test_bound_nats": evaluator.bound_nats(splits.test)}
-    if not sees_labels:
-        return measured
-    measured["test_error_percent"] = evaluator.error_percent(splits.test)
+    return measured | (measure_errors(evaluator.error_percent, splits) if sees_labels else {})
+
+
+def measure_errors(error_percent: Callable[[Examples], float], splits: Splits) -> dict[str, float]:
+    """Returns test, transductive and, where there is validation, validation error of a classifier."""
+    measured = {"test_error_percent": error_percent(splits.test)}
     hidden = splits.hidden
     if len(hidden):
-        measured["transductive_error_percent"] = evaluator.error_percent(hidden)
+        measured["transductive_error_percent"] = error_percent(hidden)
     if len(splits.valid):
-        measured["valid_error_percent"] = evaluator.error_percent(splits.valid)
+        measured["valid_error_percent"] = error_percent(splits.valid)
     return measured
 
 

@@ -29,9 +29,7 @@ def make(config: Config) -> tf.distribute.Strategy:
 
 def _make(config: Config) -> tf.distribute.Strategy:
     kind = config.strategy
-    if kind == "multi_worker" and "TF_CONFIG" not in os.environ:
-        raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG")
-    if kind == "multi_worker" or (kind == "auto" and "TF_CONFIG" in os.environ):
+    if _has_several_workers(config):
         _check_cluster(os.environ["TF_CONFIG"])
         return tf.distribute.MultiWorkerMirroredStrategy()
     _make_logical_cpus(config.devices)
@@ -42,6 +40,12 @@ def _make(config: Config) -> tf.distribute.Strategy:
     if config.devices:
         return tf.distribute.OneDeviceStrategy(config.devices[0])
     return tf.distribute.get_strategy()
+
+
+def _has_several_workers(config: Config) -> bool:
+    if config.strategy == "multi_worker" and "TF_CONFIG" not in os.environ:
+        raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG")
+    return config.strategy == "multi_worker" or (config.strategy == "auto" and "TF_CONFIG" in os.environ)
 
 
 def _check_cluster(text: str) -> None:
@@ -80,7 +84,23 @@ def _check_devices(devices: tuple[str, ...]) -> None:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the run directory: the only one, or the first of several workers."""
     resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
+    return resolver is None or _leads(resolver)
+
+
+def is_chief_of_cluster(config: Config) -> bool:
+    """Whether this process is the only one or the first of several, without waiting for the others.
+
+    Raises:
+      UserError: TF_CONFIG is missing or malformed.
+    """
+    if not _has_several_workers(config):
+        return True
+    _check_cluster(os.environ["TF_CONFIG"])
+    return _leads(tf.distribute.cluster_resolver.TFConfigClusterResolver())
+
+
+def _leads(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
+    if not resolver.task_type:
         return True
     return resolver.task_type == "chief" or (
         resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)

@@ -1,0 +1,68 @@
+"""The job of a baseline that is fitted at once: the same data, splits and run directory, and no step of training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Any
+
+from adgm_tf import config as config_lib
+from adgm_tf import errors, files, metrics
+from adgm_tf.baselines.fitted import FITTED
+from adgm_tf.config import Config
+from adgm_tf.data import sources
+from adgm_tf.data import splits as splits_lib
+from adgm_tf.training import results
+from adgm_tf.training import strategy as strategy_lib
+
+USED = ("model", "num_labels", "num_valid", "dataset", "labelled_in_unlabelled", "split_seed", "seed")
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Fits and measures the baseline, unless that has been done; returns the results of its run directory.
+
+    Raises:
+      UserError: something given cannot be; nothing has been written then.
+    """
+    _check(config)
+    run_dir = pathlib.Path(config.run_dir)
+    if not strategy_lib.is_chief_of_cluster(config):
+        print(f"{config.model} is fitted by the first worker alone; nothing to do here", flush=True)
+        return {"run_dir": config.run_dir}
+    splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
+    if (run_dir / splits_lib.FILE).exists():
+        splits_lib.check(splits, run_dir)
+    print(f"{config.model} on {config.dataset}: {run_dir}\n{splits_lib.describe(splits)}", flush=True)
+    if (run_dir / "results.json").exists():
+        print("has been fitted", flush=True)
+        return json.loads((run_dir / "results.json").read_text())
+    with files.whole_or_not_at_all(run_dir):
+        config_lib.write(config, run_dir)
+        splits_lib.write(splits, run_dir)
+        measured = _measure(config, splits)
+        files.write_json(run_dir / "results.json", measured)
+    return measured
+
+
+def _check(config: Config) -> None:
+    if config.label_count(None) == 0:
+        raise errors.UserError(f"num_labels=0: {config.model} learns from labels; give at least one a class")
+    for field in dataclasses.fields(config):
+        known = field.name in USED or field.metadata["resumable"]
+        if not known and getattr(config, field.name) != field.default:
+            raise errors.UserError(f"{field.name}={getattr(config, field.name)}: {config.model} does not use it")
+
+
+def _measure(config: Config, splits: splits_lib.Splits) -> dict[str, Any]:
+    start = time.monotonic()
+    predict_proba = FITTED[config.model](splits, config.seed)
+    seconds = time.monotonic() - start
+
+    def error_percent(examples: splits_lib.Examples) -> float:
+        return metrics.error_percent(predict_proba(examples), examples.y)
+
+    return {"model": config.model, "dataset": config.dataset, "num_labels": len(splits.labelled),
+            "num_valid_labels": len(splits.valid), "run_dir": config.run_dir, "steps": 0, "seconds": seconds,
+            **results.measure_errors(error_percent, splits), **results.circumstances(config)}
