@@ -47,7 +47,7 @@ class Options:
     inside: float = 0.25
     walk: float = 0.99
     width: float = 30.0
-    penalty: float = 10.0
+    penalty: float = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
