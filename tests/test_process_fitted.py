@@ -21,7 +21,9 @@ def train(cwd, *flags, **options):
 def finished(tmp_path_factory):
     """A folder of finished runs, and what each of them printed."""
     cwd = tmp_path_factory.mktemp("fitted")
-    started = {name: process.start("train", *DIGITS, f"--model={name}", f"--run_dir=runs/{name}/0", cwd=cwd)
+    in_vain = ("--latent_dim=5", "--num_steps=7")
+    started = {name: process.start("train", *DIGITS, *in_vain, f"--model={name}", f"--run_dir=runs/{name}/0",
+                                   cwd=cwd)
                for name in family.FITTED}
     return cwd, {name: child.wait() for name, child in started.items()}
 
@@ -41,6 +43,7 @@ def test_run_directory(finished, name):
     for figure in ("test_error_percent", "transductive_error_percent", "valid_error_percent"):
         assert 0 < measured[figure] < 35
     assert f"test_error_percent: {measured['test_error_percent']:.2f}" in done[name].out
+    assert f"{name} does not use num_steps, latent_dim\n" in done[name].out
     assert done[name].err == ""
     with np.load(run_dir / "split.npz") as split:
         assert (len(split["labelled"]), len(split["valid"])) == (50, 100)
@@ -87,7 +90,6 @@ def test_there_are_no_weights_to_use(finished, entry):
 
 @pytest.mark.parametrize(("flags", "said"), [
     (["--num_labels=0"], "num_labels=0: self_training learns from labels"),
-    (["--latent_dim=5"], "latent_dim=5: self_training does not use it"),
     (["--num_labels=9"], "num_labels=9: digits has 10 classes"),
     (["--strategy=multi_worker", "--run_dir=run"], "strategy=multi_worker: needs the cluster"),
 ], ids=lambda v: v[0] if isinstance(v, list) else "")

@@ -14,9 +14,9 @@ Predict = Callable[[Examples], np.ndarray]
 
 def training_set(splits: Splits) -> tuple[np.ndarray, np.ndarray]:
     """Returns x float32 [N,D], as scaled for the models, and y [N], UNKNOWN where the label is hidden."""
-    hidden = ~np.isin(splits.unlabelled.index, splits.labelled.index)
-    x = np.concatenate([splits.scaling(splits.labelled.x), splits.scaling(splits.unlabelled.x[hidden])])
-    return x, np.concatenate([splits.labelled.y, np.full(hidden.sum(), UNKNOWN)])
+    hidden = splits.hidden
+    x = np.concatenate([splits.scaling(splits.labelled.x), splits.scaling(hidden.x)])
+    return x, np.concatenate([splits.labelled.y, np.full(len(hidden), UNKNOWN)])
 
 
 def for_every_class(probs: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:

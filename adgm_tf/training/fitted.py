@@ -17,7 +17,8 @@ from adgm_tf.data import splits as splits_lib
 from adgm_tf.training import results
 from adgm_tf.training import strategy as strategy_lib
 
-USED = ("model", "num_labels", "num_valid", "dataset", "labelled_in_unlabelled", "split_seed", "seed")
+USED = ("model", "dataset", "data_dir", "run_dir", "num_labels", "num_valid", "labelled_in_unlabelled", "split_seed",
+        "seed", "strategy")
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -26,7 +27,8 @@ def run(config: Config) -> dict[str, Any]:
     Raises:
       UserError: something given cannot be; nothing has been written then.
     """
-    _check(config)
+    if config.label_count(None) == 0:
+        raise errors.UserError(f"num_labels=0: {config.model} learns from labels; give at least one a class")
     run_dir = pathlib.Path(config.run_dir)
     if not strategy_lib.is_chief_of_cluster(config):
         print(f"{config.model} is fitted by the first worker alone; nothing to do here", flush=True)
@@ -34,7 +36,8 @@ def run(config: Config) -> dict[str, Any]:
     splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
     if (run_dir / splits_lib.FILE).exists():
         splits_lib.check(splits, run_dir)
-    print(f"{config.model} on {config.dataset}: {run_dir}\n{splits_lib.describe(splits)}", flush=True)
+    notes = [f"{config.model} on {config.dataset}: {run_dir}", splits_lib.describe(splits), *_unused(config)]
+    print("\n".join(notes), flush=True)
     if (run_dir / "results.json").exists():
         print("has been fitted", flush=True)
         return json.loads((run_dir / "results.json").read_text())
@@ -46,13 +49,11 @@ def run(config: Config) -> dict[str, Any]:
     return measured
 
 
-def _check(config: Config) -> None:
-    if config.label_count(None) == 0:
-        raise errors.UserError(f"num_labels=0: {config.model} learns from labels; give at least one a class")
-    for field in dataclasses.fields(config):
-        known = field.name in USED or field.metadata["resumable"]
-        if not known and getattr(config, field.name) != field.default:
-            raise errors.UserError(f"{field.name}={getattr(config, field.name)}: {config.model} does not use it")
+def _unused(config: Config) -> list[str]:
+    """Returns a line that names the options given in vain, if any; rows of a table share a file of options."""
+    names = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
+    unused = ", ".join(name for name in names if name not in USED)
+    return [f"{config.model} does not use {unused}"] if unused else []
 
 
 def _measure(config: Config, splits: splits_lib.Splits) -> dict[str, Any]:
