@@ -59,7 +59,7 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
             raise errors.UserError("runs: none of them recorded a test error on the way; train with --track_test")
         rank = {row: i for i, row in enumerate(order)}
         points = points.assign(rank=points["row"].map(lambda row: rank.get(row, len(rank))))
-        points = points.sort_values(["rank", *RUN, "step"], ignore_index=True)[list(COLUMNS)]
+        points = points.sort_values(["rank", *RUN, "step"], ignore_index=True)[list(COLUMNS)].infer_objects()
         files.write_text(path, points.to_csv(index=False, float_format="%.4f"))
     return points
 

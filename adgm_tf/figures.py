@@ -86,7 +86,7 @@ def kl_per_unit(kl: dict[str, np.ndarray]) -> np.ndarray:
 
 def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
     """Draws the mean of each curve over its runs, and a band from the least to the greatest, on a logarithmic scale."""
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
     for line in lines:
         color, runs = f"C{line.colour % 10}", len(line.values)
         name = line.name + (f" ({runs} runs)" if runs > 1 else "")
@@ -97,7 +97,7 @@ def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
     axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return _drawn(figure)
 
 

@@ -52,9 +52,15 @@ def test_stored_curves_stay_and_longer_ones_replace_shorter(runs, tmp_path):
     assert list(points["row"].unique()) == ["b", "a"]
     b, _ = convergence.curves(points, ["test"])
     np.testing.assert_allclose(b.values, [[8, 4, 2], [3, 3, 3]])
-    pd.testing.assert_frame_equal(pd.read_csv(path), points, check_dtype=False)
+    pd.testing.assert_frame_equal(pd.read_csv(path), points)
     only = convergence.update(path, convergence.collect([f"{tmp_path}/later/*/*"]), keep=False)
     assert set(only["row"]) == {"b"}
+
+
+def test_points_are_written_with_four_decimals(tmp_path):
+    recorded(tmp_path / "a" / "0", 0, [100 / 3], steps_per_epoch=59)
+    convergence.update(tmp_path / "curves.csv", convergence.collect([f"{tmp_path}/a/*"]))
+    assert (tmp_path / "curves.csv").read_text().splitlines()[1] == "a,0,0,100,1.6949,33.3333,"
 
 
 def test_nothing_recorded_is_an_error(tmp_path):
