@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adgm_tf import figures, files, metrics
+from adgm_tf import errors, figures, files, metrics
 from adgm_tf.baselines import label_spreading as label_spreading_lib
 from adgm_tf.data.splits import Examples
 from adgm_tf.runs import Run
@@ -26,11 +26,18 @@ def assess(run: Run, examples: Examples, split: str, num_samples: int | None = N
       label_spreading: whether to add the error of LabelSpreading, if the run has labels.
 
     Returns:
-      The figures of merit, by name.
+      The figures of merit, by name; a classifier has no bound, no log p(x) and no KL.
+
+    Raises:
+      UserError: log p(x) is asked of a classifier.
     """
     evaluator = run.evaluator(num_samples)
-    found: dict[str, Any] = {"split": split, "step": run.step, "num_examples": len(examples),
-                             "bound_nats": evaluator.bound_nats(examples)}
+    found: dict[str, Any] = {"split": split, "step": run.step, "num_examples": len(examples)}
+    if run.model.is_generative:
+        found["bound_nats"] = evaluator.bound_nats(examples)
+    elif num_importance_samples:
+        raise errors.UserError(f"num_importance_samples={num_importance_samples}: {run.config.model} is a classifier "
+                               "and has no log p(x)")
     if num_importance_samples:
         found["num_importance_samples"] = num_importance_samples
         found["log_likelihood_nats"] = evaluator.importance_bound_nats(examples, num_importance_samples)
@@ -38,12 +45,18 @@ def assess(run: Run, examples: Examples, split: str, num_samples: int | None = N
         found |= _classified(run, examples, evaluator.probs(examples))
         if label_spreading:
             found["label_spreading_error_percent"] = _label_spreading(run, examples)
-    kl = evaluator.kl_per_unit(examples)
+    if run.model.is_generative:
+        found |= _kl_per_unit(run, evaluator.kl_per_unit(examples))
+    files.write_json(run.path / "evaluation.json", found)
+    return found
+
+
+def _kl_per_unit(run: Run, kl: dict[str, np.ndarray]) -> dict[str, Any]:
+    figures.write_png(run.figure_path("kl_per_unit"), figures.kl_per_unit(kl))
+    found = {}
     for letter, values in sorted(kl.items()):
         found[f"active_units_{letter}"] = int(np.sum(values > figures.ACTIVE_NATS))
         found[f"kl_per_unit_{letter}_nats"] = np.sort(values)[::-1].tolist()
-    figures.write_png(run.figure_path("kl_per_unit"), figures.kl_per_unit(kl))
-    files.write_json(run.path / "evaluation.json", found)
     return found
 
 

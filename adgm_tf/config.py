@@ -74,10 +74,12 @@ class Config:
     consistency: str = option("vat", "Consistency term on q(y|a,x).", choices=("none", "vat"))
     consistency_weight: float = option(4.0, "Weight of the consistency term.", minimum=0)
     consistency_radius: float = option(1.5, "Length of the virtual adversarial direction, in units of x.", minimum=0)
+    entropy_weight: float = option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.", minimum=0)
 
     learning_rate: float = option(1e-3, "Adam's learning rate.", minimum=0)
-    learning_rate_schedule: str = option("cosine", "constant, staircase (x 0.75 every 200 epochs) or cosine to 0.",
-                                         choices=("constant", "staircase", "cosine"))
+    learning_rate_schedule: str = option("cosine", "constant, staircase (x 0.75 every 200 epochs), cosine to 0, or "
+                                         "linear to 0 over the last third.",
+                                         choices=("constant", "staircase", "cosine", "linear"))
     staircase_factor: float = option(0.75, "Factor of the staircase schedule.", minimum=0, maximum=1)
     staircase_epochs: float = option(200.0, "Epochs between two steps of the staircase.", minimum=0)
     learning_rate_floor: float = option(0.0, "The schedule never falls below this.", minimum=0)
@@ -234,7 +236,7 @@ def resume(stored: Config, given: Mapping[str, Any]) -> Config:
     """
     changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
     frozen = {f.name for f in dataclasses.fields(Config) if not f.metadata["resumable"]}
-    if stored.learning_rate_schedule == "cosine":
+    if stored.learning_rate_schedule in ("cosine", "linear"):
         frozen |= {"num_steps", "num_epochs"}
     different = [f"{k} is {_shown(getattr(stored, k))}, not {_shown(v)}" for k, v in changed.items() if k in frozen]
     if different:

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from adgm_tf import metrics, objectives, seeds
 from adgm_tf.data.splits import Examples, Scaling
-from adgm_tf.model import GenerativeModel
+from adgm_tf.systems import Model
 
 
 class Evaluator:
-    """A model's answers, batch by batch, on grey values.
+    """A model's answers, batch by batch, on grey values; bound and KL are those of generative models alone.
 
     Args:
       model: the model.
@@ -23,12 +23,12 @@ class Evaluator:
       seed: seed of the run.
     """
 
-    def __init__(self, model: GenerativeModel, scaling: Scaling, num_samples: int, batch_size: int, seed: int):
+    def __init__(self, model: Model, scaling: Scaling, num_samples: int, batch_size: int, seed: int):
         self.model, self.scaling, self.batch_size = model, scaling, batch_size
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         self._classify = self._compile(lambda x, seed: model.classify(x, num_samples, self.seed))
         self._bound = self._compile(lambda x, seed: objectives.unlabelled_bound_of(model, x, 1, seed))
-        self._kl = self._compile(model.kl_per_unit)
+        self._kl = self._compile(lambda x, seed: model.kl_per_unit(x, seed))
 
     def probs(self, examples: Examples) -> np.ndarray:
         """Returns q(y|x) averaged over samples of a, [N,C]."""

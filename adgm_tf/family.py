@@ -39,10 +39,15 @@ FAMILY = {
     "m1": Row(None, None, "x", None, "z", "Kingma and Welling 2013: the feature extractor of M1+M2"),
     "avae": Row("x", None, "ax", "xz", "z", "unsupervised, with an auxiliary variable"),
 }
+# Classifiers that the same loop trains: no bound, nothing to draw.
+CLASSIFIERS = {
+    "vat": "virtual adversarial training: Miyato et al. 2015, arXiv:1507.00677",
+    "ladder": "the ladder network: Rasmus et al. 2015, arXiv:1507.02672",
+}
 # Systems that are fitted at once, without steps; `baselines/fitted.py` has how.
 FITTED = {
     "label_spreading": "scikit-learn's LabelSpreading: Zhou et al. 2004",
     "self_training": "scikit-learn's SelfTrainingClassifier: Yarowsky 1995",
     "atlas_rbf": "after AtlasRBF: Pitelis, Russell and Agapito 2014",
 }
-MODELS = (*FAMILY, *FITTED)
+MODELS = (*FAMILY, *CLASSIFIERS, *FITTED)

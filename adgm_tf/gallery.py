@@ -7,14 +7,20 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf import figures, pictures
+from adgm_tf import errors, figures, pictures
 from adgm_tf.runs import Run
 
 PIXEL_SCALE = 2
 
 
 def draw(run: Run, num_samples: int, num_analogies: int, seed: int) -> list[pathlib.Path]:
-    """Writes samples, reconstructions and, where there are classes, analogies; returns the files."""
+    """Writes samples, reconstructions and, where there are classes, analogies; returns the files.
+
+    Raises:
+      UserError: the model is a classifier.
+    """
+    if not run.model.is_generative:
+        raise errors.UserError(f"run_dir={run.path}: {run.config.model} is a classifier and draws nothing")
     test = run.splits.test
     chosen = np.random.default_rng(seed).permutation(len(test))[:num_analogies]
     x = tf.constant(run.splits.scaling(test.x[chosen]))

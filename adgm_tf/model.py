@@ -98,6 +98,8 @@ class GenerativeModel(tf.Module):
         self.log_prior = [math.log(p) for p in prior]
         self.create_variables()
 
+    is_generative = True
+
     @property
     def has_classes(self) -> bool:
         """Whether the model has a y."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -18,6 +18,17 @@ tfd = tfp.distributions
 
 POWER_ITERATION_STEP = 1.0
 _RECORDED = ("reconstruction", "kl_z", "kl_a")
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """The part of the contract that classification and consistency see."""
+
+    def sample_auxiliary(self, x: tf.Tensor, num_samples: int, seed: tf.Tensor, training: bool = False) -> Auxiliary:
+        """a_k ~ q(a|x)."""
+
+    def q_y(self, x: tf.Tensor, a: tf.Tensor, training: bool = False) -> tfd.Categorical:
+        """q(y|a,x)."""
 
 
 class ClassSet(NamedTuple):
@@ -116,7 +127,7 @@ def classification(q_y: tfd.Categorical, y: Int[tf.Tensor, " B"]) -> Float[tf.Te
     return -tf.reduce_mean(q_y.log_prob(y[None, :]), 0)
 
 
-def virtual_adversarial(model: GenerativeModel, x: Float[tf.Tensor, "B D"], q_y: tfd.Categorical, num_samples: int,
+def virtual_adversarial(model: Classifier, x: Float[tf.Tensor, "B D"], q_y: tfd.Categorical, num_samples: int,
                         auxiliary_seed: tf.Tensor, seed: tf.Tensor, radius: float,
                         training: bool = False) -> Float[tf.Tensor, " B"]:
     """mean_K KL( stop(q(y|a,x)) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
@@ -177,11 +188,15 @@ class Objective:
     consistency: str
     consistency_weight: float
     consistency_radius: float
+    entropy_weight: float
 
     def loss(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + weight mean(consistency), of the means in `report`."""
+        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + weight mean(consistency), of the means in `report`.
+
+        With `entropy_weight`, + entropy_weight mean_unlabelled(H(q(y|a,x))).
+        """
         weights = {"labelled/bound": -1.0, "classification": self.classification_weight, "unlabelled/bound": -1.0,
-                   "consistency": self.consistency_weight}
+                   "consistency": self.consistency_weight, "unlabelled/entropy": self.entropy_weight}
         return tf.add_n([weight * report[k] for k, weight in weights.items() if k in report])
 
 

@@ -9,8 +9,7 @@ import pathlib
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors, family
-from adgm_tf import model as model_lib
+from adgm_tf import errors, family, systems
 from adgm_tf.config import Config
 from adgm_tf.data import source as source_lib
 from adgm_tf.data import sources
@@ -28,7 +27,7 @@ class Run:
     path: pathlib.Path
     config: Config
     splits: splits_lib.Splits
-    model: model_lib.GenerativeModel
+    model: systems.Model
     step: int
 
     def evaluator(self, num_samples: int | None = None) -> Evaluator:
@@ -59,7 +58,7 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
         raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
     splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
     splits_lib.check(splits, path)
-    model = model_lib.build(config, splits.x_shape, splits.is_image, splits.num_classes)
+    model = systems.SYSTEMS[config.model].build(config, splits.x_shape, splits.is_image, splits.num_classes)
     averaged = model.trainable_variables if config.ema_decay else []
     averages = [tf.Variable(v, trainable=False) for v in averaged]
     step, passed_over = checkpoints.restore_weights(model, averages, path / folder)

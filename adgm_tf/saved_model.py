@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from adgm_tf import objectives, seeds
 from adgm_tf.data.splits import Splits
-from adgm_tf.model import GenerativeModel
 from adgm_tf.runs import Run
+from adgm_tf.systems import Model
 
 
 class Exported:
@@ -29,21 +29,16 @@ class Exported:
       seed: seed of the noise, fixed: the same input gives the same output.
     """
 
-    def __init__(self, model: GenerativeModel, splits: Splits, num_samples: int, seed: int):
+    def __init__(self, model: Model, splits: Splits, num_samples: int, seed: int):
         self._model, self._splits, self._num_samples = model, splits, num_samples
         self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         dtype, name = (tf.uint8, "images") if splits.is_image else (tf.float32, "vectors")
         self._output = name
         x = tf.TensorSpec([None, *splits.x_shape], dtype, name)
-        z = tf.TensorSpec([None, model.sizes.latent_dim], tf.float32, "z")
-        self.functions = {"encode": _function(self._encode, x), "reconstruct": _function(self._reconstruct, x),
-                          "bound": _function(self._bound, x)}
-        if model.has_classes:
-            label = tf.TensorSpec([None], tf.int32, "label")
-            self.functions["classify"] = _function(self._classify, x)
-            self.functions["generate"] = _function(self._generate, label, z)
-        else:
-            self.functions["generate"] = _function(self._generate_without_class, z)
+        self.functions = {"classify": _function(self._classify, x)} if model.has_classes else {}
+        if model.is_generative:
+            self.functions |= {"encode": _function(self._encode, x), "reconstruct": _function(self._reconstruct, x),
+                               "bound": _function(self._bound, x), "generate": self._generator()}
 
     def module(self) -> tf.Module:
         """Returns what is saved: the functions as attributes, and the weights."""
@@ -57,7 +52,13 @@ class Exported:
         """Returns the signatures by name: `serving_default` is `classify`, or `encode` without classes."""
         names = {name: "serving_default" if name == "classify" else name for name in self.functions}
         found = {names[name]: f.get_concrete_function() for name, f in self.functions.items()}
-        return {"serving_default": found["encode"], **found}
+        return found if "serving_default" in found else {"serving_default": found["encode"], **found}
+
+    def _generator(self) -> Callable:
+        z = tf.TensorSpec([None, self._model.sizes.latent_dim], tf.float32, "z")
+        if not self._model.has_classes:
+            return _function(self._generate_without_class, z)
+        return _function(self._generate, tf.TensorSpec([None], tf.int32, "label"), z)
 
     def _seen(self, x: tf.Tensor) -> tf.Tensor:
         scaling = self._splits.scaling

@@ -19,6 +19,7 @@ class Draw(enum.IntEnum):
     UNLABELLED_ORDER = 7
     EVALUATION = 8
     FIGURE = 9
+    NOISE = 10
 
 
 def of_run(seed: int) -> tf.Tensor:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import adgm_tf
-from adgm_tf import conditionals, distributions, family, objectives
+from adgm_tf import conditionals, distributions, family, objectives, systems
 from adgm_tf.baselines.fitted import FITTED
 from adgm_tf.config import Config
 from adgm_tf.training import schedules
@@ -20,8 +20,10 @@ ROOMS = (
     ("config",),
     ("seeds", "metrics", "distributions", "figures"),
     ("conditionals", "data"),
-    ("model", "baselines"),
+    ("model",),
     ("objectives", "pictures"),
+    ("baselines",),
+    ("systems",),
     ("evaluation",),
     ("training",),
     ("runs",),
@@ -138,6 +140,10 @@ def test_choices_are_the_keys_of_their_table(field, table):
 
 def test_every_fitted_system_can_be_fitted():
     assert list(family.FITTED) == list(FITTED)
+
+
+def test_every_model_that_the_loop_trains_is_a_system():
+    assert list(systems.SYSTEMS) == [*family.FAMILY, *family.CLASSIFIERS]
 
 
 def test_likelihoods_are_densities():

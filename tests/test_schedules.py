@@ -38,6 +38,12 @@ def test_a_cosine_rate_falls_from_all_to_nothing_and_stays_there():
     assert found[-1] < 1e-9
 
 
+def test_a_linear_rate_is_constant_and_falls_to_nothing_over_the_last_third():
+    expected = [RATE * min(1, 3 * max(0, 1 - step / STEPS)) for step in AT]
+    np.testing.assert_allclose(rates(learning_rate_schedule="linear"), expected, rtol=1e-4, atol=1e-9)
+    assert set(expected) > {0, RATE}
+
+
 def test_a_staircase_rate_falls_by_its_factor_every_so_many_epochs():
     expected = [RATE * 0.75 ** math.floor(step / STEPS_PER_EPOCH / 2) for step in AT]
     np.testing.assert_allclose(rates(learning_rate_schedule="staircase", staircase_epochs=2.0), expected, rtol=1e-4,

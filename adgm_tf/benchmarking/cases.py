@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf import model as model_lib
+from adgm_tf import systems
 from adgm_tf.benchmarking import naive
 from adgm_tf.config import Config
 from adgm_tf.data import source as source_lib
@@ -54,8 +54,11 @@ class Case:
         """Builds what trains it."""
         config, splits = self.config(), synthetic(self.num_classes)
         splits = splits_lib.split(splits, config)
-        build = naive.build if self.mode == "naive" else model_lib.build
-        return Trainer(config, plan_lib.make(config, splits), splits, strategy or tf.distribute.get_strategy(), build)
+        system = systems.SYSTEMS[self.model]
+        if self.mode == "naive":
+            system = dataclasses.replace(system, build=naive.build)
+        return Trainer(config, plan_lib.make(config, splits), splits, strategy or tf.distribute.get_strategy(),
+                       system)
 
 
 def synthetic(num_classes: int) -> source_lib.Source:

@@ -104,7 +104,8 @@ class Log:
 
     def _shown(self, event: Event) -> str:
         bound = event.terms.get("unlabelled/bound", event.terms.get("labelled/bound"))
-        return (f"epoch {event.epoch:.1f}  loss {event.terms['loss']:.2f}  bound {bound:.2f} nats  "
+        of_bound = "" if bound is None else f"bound {bound:.2f} nats  "
+        return (f"epoch {event.epoch:.1f}  loss {event.terms['loss']:.2f}  {of_bound}"
                 f"{self.validation.shown}  {event.examples_per_second:,.0f} examples/s")
 
 
@@ -124,7 +125,7 @@ class Validation:
         """Records one evaluation."""
         scalars = {}
         with self.trainer.evaluation_weights():
-            if len(self.splits.valid):
+            if len(self.splits.valid) and self.trainer.model.is_generative:
                 scalars["bound_nats"] = self.evaluator.bound_nats(self.splits.valid)
             if sees_labels(self.trainer):
                 scalars |= {name: self.evaluator.error_percent(examples)
@@ -135,7 +136,8 @@ class Validation:
         if scalars:
             self.record.add("valid", event.step, scalars)
         if len(self.splits.valid):
-            self.checkpoints.save_if_best(scalars.get("error_percent", -scalars["bound_nats"]))
+            score = scalars["error_percent"] if "error_percent" in scalars else -scalars["bound_nats"]
+            self.checkpoints.save_if_best(score)
 
     def _watched(self) -> dict[str, Examples]:
         watched = {"error_percent": self.splits.valid}

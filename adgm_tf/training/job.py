@@ -86,9 +86,11 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     planned = [
         loop.Action(config.eval_every, validation),
         loop.Action(config.steps_per_call, actions.Log(record, trainer, validation)),
-        loop.Action(config.eval_every, actions.Pictures(record, trainer, evaluator, splits, config.seed)),
         loop.Action(config.checkpoint_every, lambda event: kept.save()),
     ]
+    if trainer.model.is_generative:
+        pictures = actions.Pictures(record, trainer, evaluator, splits, config.seed)
+        planned.insert(2, loop.Action(config.eval_every, pictures))
     with loop.Interrupts() as interrupts:
         try:
             profiler = loop.Profiler(str(write_dir / "train"), config.profile_steps)

@@ -8,7 +8,7 @@ import math
 from adgm_tf import errors
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
-from adgm_tf.family import FAMILY
+from adgm_tf.family import CLASSIFIERS, FAMILY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,10 @@ def make(config: Config, splits: Splits) -> Plan:
     Raises:
       UserError: the model would have nothing to learn from.
     """
-    has_classes = FAMILY[config.model].q_y is not None
+    has_classes = config.model in CLASSIFIERS or FAMILY[config.model].q_y is not None
+    if config.model in CLASSIFIERS and not len(splits.labelled):
+        raise errors.UserError(f"num_labels={config.num_labels}: {config.model} is a classifier and learns nothing "
+                               "without labels")
     if not has_classes and not len(splits.unlabelled):
         raise errors.UserError(f"num_labels={config.num_labels}: {config.model} has no y and learns from unlabelled "
                                "examples only; use --num_labels=0")
@@ -60,5 +63,7 @@ def make(config: Config, splits: Splits) -> Plan:
 def _alpha(config: Config, splits: Splits) -> tuple[float, str]:
     if config.classification_weight is not None:
         return config.classification_weight, "as given"
+    if config.model in CLASSIFIERS:
+        return 1.0, "a classifier's own"
     alpha = config.classification_beta * splits.num_train / len(splits.labelled)
     return alpha, f"beta N / N_labelled = {config.classification_beta:g} x {splits.num_train} / {len(splits.labelled)}"

@@ -19,8 +19,11 @@ PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-data
 
 
 def measure(evaluator: Evaluator, splits: Splits, sees_labels: bool) -> dict[str, float]:
-    """Returns test error and bound, and the transductive error: on the unlabelled images whose labels are hidden."""
-    measured = {"test_bound_nats": evaluator.bound_nats(splits.test)}
+    """Returns test error, bound, and transductive error: on the unlabelled images whose labels are hidden.
+
+    A classifier has no bound.
+    """
+    measured = {"test_bound_nats": evaluator.bound_nats(splits.test)} if evaluator.model.is_generative else {}
     return measured | (measure_errors(evaluator.error_percent, splits) if sees_labels else {})
 
 

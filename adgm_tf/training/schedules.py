@@ -11,7 +11,7 @@ from adgm_tf.config import Config
 
 
 class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """constant; staircase: rate x factor^floor(epoch / every); cosine: rate (1 + cos(pi step / steps)) / 2.
+    """constant; staircase: rate x factor^floor(epoch / every); cosine: rate (1 + cos(pi step / steps)) / 2; linear.
 
     Args:
       config: names the schedule and its numbers.
@@ -37,12 +37,17 @@ class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
         """Returns (1 + cos(pi step / steps)) / 2."""
         return 0.5 * (1 + tf.cos(math.pi * tf.minimum(step / self.num_steps, 1.0)))
 
+    def linear(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns 1, and over the last third 3 (1 - step / steps)."""
+        return tf.clip_by_value(3 * (1 - step / self.num_steps), 0.0, 1.0)
+
     def constant(self, step: tf.Tensor) -> tf.Tensor:
         """Returns 1."""
         return tf.ones_like(step)
 
 
-SCHEDULES = {"constant": Schedule.constant, "staircase": Schedule.staircase, "cosine": Schedule.cosine}
+SCHEDULES = {"constant": Schedule.constant, "staircase": Schedule.staircase, "cosine": Schedule.cosine,
+             "linear": Schedule.linear}
 
 
 def kl_weight(config: Config, step: tf.Tensor) -> tf.Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import tensorflow as tf
 import tf_keras
 
-from adgm_tf import errors, objectives, seeds
+from adgm_tf import errors, family, objectives, seeds, systems
 from adgm_tf import model as model_lib
 from adgm_tf.config import Config
 from adgm_tf.data import resident
@@ -25,15 +25,16 @@ class Trainer:
       plan: what it comes to.
       splits: the data.
       strategy: where it runs; everything is created inside its scope.
-      build: builds the model; arguments as of `model.build`.
+      system: how the model is built and what its loss is made of; that of `config.model` if not given.
     """
 
     def __init__(self, config: Config, plan: Plan, splits: Splits, strategy: tf.distribute.Strategy,
-                 build: Callable[..., model_lib.GenerativeModel] = model_lib.build):
+                 system: systems.System | None = None):
         self.config, self.plan, self.strategy = config, plan, strategy
+        self.system = system or systems.SYSTEMS[config.model]
         self.seed = seeds.of_run(config.seed)
         with strategy.scope():
-            self.model = build(config, splits.x_shape, splits.is_image, splits.num_classes)
+            self.model = self.system.build(config, splits.x_shape, splits.is_image, splits.num_classes)
             self.schedule = schedules.Schedule(config, plan.steps_per_epoch, plan.num_steps)
             self.optimizer = tf_keras.optimizers.legacy.Adam(self.schedule)
             self.optimizer._create_all_weights(self.model.trainable_variables)
@@ -41,13 +42,14 @@ class Trainer:
             self.averages = [tf.Variable(v, trainable=False) for v in averaged]
         self.objective = objectives.Objective(
             config.num_samples, config.num_importance_samples, config.class_sum, config.top_k,
-            plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius)
+            plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
+            config.entropy_weight)
         self.batches = resident.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, strategy.num_replicas_in_sync, splits.scaling,
             binarizes(config, splits), self.seed)
         self.arrays = resident.place(splits, strategy)
-        self.term_names = (*objectives.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,
-                                                  self.objective), "loss")
+        self.term_names = (*self.system.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,
+                                                   self.objective), "loss")
         extra = ("weight_prior",) if config.weight_prior else ()
         self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
@@ -142,9 +144,9 @@ class Trainer:
                  "consistency": self.plan.labelled_batch_size + self.plan.unlabelled_batch_size}
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            terms = objectives.per_example(self.model, *batch, self.objective, seed, kl_weight)
+            terms = self.system.per_example(self.model, *batch, self.objective, seed, kl_weight)
             report = {name: tf.reduce_sum(v) / sizes[name.split("/")[0]] for name, v in terms.items()}
-            report["loss"] = self.objective.loss(report)
+            report["loss"] = self.system.loss(self.objective, report)
         gradients = tape.gradient(report["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return tf.stack([report[name] for name in self.term_names]), [tf.convert_to_tensor(g) for g in gradients]
 
@@ -165,5 +167,5 @@ def binarizes(config: Config, splits: Splits) -> bool:
     if config.binarization == "bernoulli" and not splits.is_image:
         raise errors.UserError(f"binarization=bernoulli: {config.dataset} has real vectors; use none")
     if config.binarization == "auto":
-        return model_lib.likelihood(config, splits.is_image) == "bernoulli"
+        return config.model in family.FAMILY and model_lib.likelihood(config, splits.is_image) == "bernoulli"
     return config.binarization == "bernoulli"

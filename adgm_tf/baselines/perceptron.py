@@ -1,0 +1,94 @@
+"""What the classifiers are made of: matrix products, batch normalisation with explicit statistics, sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+from jaxtyping import Float
+
+from adgm_tf import errors, seeds
+from adgm_tf.config import Config
+
+MOMENTUM = 0.99
+EPSILON = 1e-5
+# Options that describe a generative model and could be taken for options of a classifier.
+GENERATIVE_ONLY = ("trunk", "normalization", "likelihood", "class_prior", "num_importance_samples", "kl_warmup_steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """D, hidden units, C, and the type of the matrix products."""
+
+    x_dim: int
+    hidden_units: tuple[int, ...]
+    num_classes: int
+    compute_dtype: str = "float32"
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Units of every layer, x and the logits included."""
+        return (self.x_dim, *self.hidden_units, self.num_classes)
+
+
+def sizes_of(config: Config, x_shape: tuple[int, ...], hidden_units: tuple[int, ...], num_classes: int) -> Sizes:
+    """Returns the sizes of a classifier of its own architecture.
+
+    Raises:
+      UserError: an option is given that only a generative model has.
+    """
+    for field in dataclasses.fields(config):
+        if field.name in GENERATIVE_ONLY and (value := getattr(config, field.name)) != field.default:
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise errors.UserError(f"{field.name}={shown}: does not apply to {config.model}, a classifier of its own "
+                                   "architecture; leave it out")
+    return Sizes(math.prod(x_shape), hidden_units, num_classes, config.compute_dtype)
+
+
+class Moments(NamedTuple):
+    """Mean and variance of each unit, [n]."""
+
+    mean: tf.Tensor
+    variance: tf.Tensor
+
+
+class Running(tf.Module):
+    """Running mean and variance of `units` units, which evaluation uses; each replica's own, averaged when read."""
+
+    def __init__(self, units: int):
+        super().__init__()
+        options = dict(trainable=False, synchronization=tf.VariableSynchronization.ON_READ,
+                       aggregation=tf.VariableAggregation.MEAN)
+        self.mean, self.variance = tf.Variable(tf.zeros([units]), **options), tf.Variable(tf.ones([units]), **options)
+
+    def update(self, moments: Moments) -> None:
+        """running += (1 - momentum) (moments - running)."""
+        for variable, value in zip((self.mean, self.variance), moments, strict=True):
+            variable.assign_add((1 - MOMENTUM) * (value - variable))
+
+    def moments(self) -> Moments:
+        """Returns the values."""
+        return Moments(tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance))
+
+
+def moments_of(h: Float[tf.Tensor, "B n"]) -> Moments:
+    """Mean and variance over a batch."""
+    return Moments(*tf.nn.moments(h, 0))
+
+
+def normalized(h: Float[tf.Tensor, "B n"], moments: Moments) -> Float[tf.Tensor, "B n"]:
+    """(h - mean) / sqrt(variance + epsilon)."""
+    return (h - moments.mean) * tf.math.rsqrt(moments.variance + EPSILON)
+
+
+def kernel(fan_in: int, units: int, seed: int, number: int) -> tf.Variable:
+    """Returns a weight matrix [fan_in, units], drawn from N(0, 1 / fan_in) by the seed and the matrix's number."""
+    noise = tf.random.stateless_normal([fan_in, units], seeds.fold(seeds.of_run(seed), number))
+    return tf.Variable(noise / math.sqrt(fan_in))
+
+
+def product(h: Float[tf.Tensor, "B m"], weights: tf.Variable, dtype: str) -> Float[tf.Tensor, "B n"]:
+    """h W, multiplied in `dtype`, returned in float32."""
+    return tf.cast(tf.matmul(tf.cast(h, dtype), tf.cast(weights, dtype)), tf.float32)

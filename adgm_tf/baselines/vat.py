@@ -1,0 +1,110 @@
+"""Virtual adversarial training: a perceptron whose answer must not change in the direction in which it would most.
+
+loss = mean_labelled( C ) + lambda mean( KL(q(y|x) || q(y|x+r)) ) + weight mean_unlabelled( H(q(y|x)) )
+
+lambda and the length of r are `consistency_weight` and `consistency_radius`; `entropy_weight` is 0 in 2015, 1 in 2017.
+
+Reference: Miyato et al. 2015, arXiv:1507.00677, and 2017, arXiv:1704.03976.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+from jaxtyping import Float, Int
+
+from adgm_tf import objectives, seeds
+from adgm_tf.baselines import perceptron
+from adgm_tf.config import Config
+from adgm_tf.model import Auxiliary
+from adgm_tf.objectives import Objective
+
+tfd = tfp.distributions
+
+HIDDEN_UNITS = (1200, 600, 300, 150)
+
+
+class Classifier(tf.Module):
+    """q(y|x): hidden layers relu(gamma norm(W h) + beta), then logits W h + b.
+
+    It keeps as much of the models' contract as classification and consistency see.
+
+    Args:
+      sizes: its dimensions.
+      seed: seed of the initial weights.
+    """
+
+    has_classes, is_generative = True, False
+
+    def __init__(self, sizes: perceptron.Sizes, seed: int):
+        super().__init__(name="vat")
+        self.sizes = sizes
+        self.kernels = [perceptron.kernel(fan_in, n, seed, i)
+                        for i, (fan_in, n) in enumerate(itertools.pairwise(sizes.layers))]
+        self.gammas = [tf.Variable(tf.ones([n])) for n in sizes.hidden_units]
+        self.betas = [tf.Variable(tf.zeros([n])) for n in (*sizes.hidden_units, sizes.num_classes)]
+        self.running = [perceptron.Running(n) for n in sizes.hidden_units]
+
+    def logits(self, x: Float[tf.Tensor, "B D"], training: bool = False,
+               update: bool = False) -> Float[tf.Tensor, "B C"]:
+        """Logits of q(y|x); in training by the statistics of this batch, which `update` adds to the running ones."""
+        h = x
+        for weights, gamma, beta, running in zip(self.kernels, self.gammas, self.betas, self.running, strict=False):
+            h = perceptron.product(h, weights, self.sizes.compute_dtype)
+            moments = perceptron.moments_of(h) if training else running.moments()
+            if update:
+                running.update(moments)
+            h = tf.nn.relu(gamma * perceptron.normalized(h, moments) + beta)
+        return perceptron.product(h, self.kernels[-1], self.sizes.compute_dtype) + self.betas[-1]
+
+    def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
+                         training: bool = False) -> Auxiliary:
+        """No a: A = 0."""
+        del seed, training
+        return Auxiliary(tf.zeros([1, tf.shape(x)[0], 1, 0]), tf.zeros([1, tf.shape(x)[0], 1]), num_samples)
+
+    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"],
+            training: bool = False) -> tfd.Categorical:
+        """q(y|x), batch [1,B]."""
+        del a
+        return tfd.Categorical(logits=self.logits(x, training)[None])
+
+    def classify(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
+        """q(y|x): probabilities [B,C]."""
+        del num_samples, seed
+        return tf.nn.softmax(self.logits(x))
+
+
+def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int) -> Classifier:
+    """Builds the classifier for examples of `x_shape`."""
+    del is_image
+    return Classifier(perceptron.sizes_of(config, x_shape, HIDDEN_UNITS, num_classes), config.seed)
+
+
+def per_example(model: Classifier, x_labelled: Float[tf.Tensor, "L D"], y: Int[tf.Tensor, " L"],
+                x_unlabelled: Float[tf.Tensor, "U D"], objective: Objective, seed: tf.Tensor,
+                kl_weight: tf.Tensor | float = 1.0, training: bool = True) -> dict[str, tf.Tensor]:
+    """Every term of the loss for every example: {name: [L], [U] or [L+U]}, nats.
+
+    The statistics of the perturbed examples stay out of the running ones.
+    """
+    del kl_weight
+    x, L = tf.concat([x_labelled, x_unlabelled], 0), x_labelled.shape[0]
+    logits = model.logits(x, training, update=training)
+    terms = {"classification": objectives.classification(tfd.Categorical(logits=logits[None, :L]), y)}
+    if x_unlabelled.shape[0]:
+        terms["unlabelled/entropy"] = tfd.Categorical(logits=logits[L:]).entropy()
+    if objective.consistency == "vat":
+        terms["consistency"] = objectives.virtual_adversarial(
+            model, x, tfd.Categorical(logits=logits[None]), 1, seed, seeds.fold(seed, seeds.Draw.DIRECTION),
+            objective.consistency_radius, training)
+    return terms
+
+
+def term_names(model: Classifier, labelled: int, unlabelled: int, objective: Objective) -> tuple[str, ...]:
+    """Returns the names that `per_example` reports for batches of those sizes."""
+    del model, labelled
+    entropy = ("unlabelled/entropy",) if unlabelled else ()
+    return ("classification", *entropy, *(("consistency",) if objective.consistency == "vat" else ()))

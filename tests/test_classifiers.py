@@ -1,0 +1,283 @@
+"""VAT and the ladder network against NumPy float64, term by term."""
+
+import building
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from adgm_tf import errors, objectives, seeds, systems
+from adgm_tf.baselines import ladder, perceptron, vat
+from adgm_tf.config import Config
+from adgm_tf.family import CLASSIFIERS
+from adgm_tf.training import plan, step
+
+D, C, L, U = 6, 4, 5, 7
+SIZES = perceptron.Sizes(D, (9, 8), C)
+SEED = building.seed(3)
+OBJECTIVE = building.objective(classification_weight=1.0, consistency="vat", consistency_radius=0.7, entropy_weight=0.5)
+MAKE = {"vat": vat.Classifier, "ladder": ladder.Ladder}
+
+
+@pytest.fixture(params=CLASSIFIERS)
+def name(request):
+    return request.param
+
+
+def scattered(name):
+    """A classifier whose weights and running statistics lie far from where they start."""
+    built = MAKE[name](SIZES, seed=0)
+    building.scatter_weights(built, 0.5)
+    for i, running in enumerate(built.running):
+        running.mean.assign(building.normal(running.mean.shape, 5, i))
+        running.variance.assign(tf.exp(building.normal(running.mean.shape, 6, i)))
+    return built
+
+
+def batch(labelled=L, unlabelled=U):
+    x = building.examples(labelled + unlabelled, dim=D)
+    return x[:labelled], building.classes(labelled, C), x[labelled:]
+
+
+def terms_of(built, name, labelled=L, unlabelled=U):
+    return systems.SYSTEMS[name].per_example(built, *batch(labelled, unlabelled), OBJECTIVE, SEED)
+
+
+def wide(tensor):
+    return np.asarray(tensor, np.float64)
+
+
+def by_batch(h):
+    return h.mean(0), h.var(0)
+
+
+def by_running(running):
+    return wide(running.mean), wide(running.variance)
+
+
+def norm(h, moments):
+    return (h - moments[0]) / np.sqrt(moments[1] + perceptron.EPSILON)
+
+
+def softmax(logits):
+    exp = np.exp(logits - logits.max(-1, keepdims=True))
+    return exp / exp.sum(-1, keepdims=True)
+
+
+def cross_entropy(logits, y):
+    return -np.log(softmax(logits)[np.arange(len(y)), y])
+
+
+def perceptron_logits(built, x, moments=None):
+    """VAT's logits; by the statistics of the batch unless others are given."""
+    h = wide(x)
+    for i, (gamma, beta) in enumerate(zip(built.gammas, built.betas, strict=False)):
+        h = h @ wide(built.kernels[i])
+        h = np.maximum(wide(gamma) * norm(h, moments[i] if moments else by_batch(h)) + wide(beta), 0)
+    return h @ wide(built.kernels[-1]) + wide(built.betas[-1])
+
+
+def kl(p, q):
+    return (p * (np.log(p) - np.log(q))).sum(-1)
+
+
+def test_vat_classifies_by_the_running_statistics():
+    built, x = scattered("vat"), batch()[0]
+    expected = softmax(perceptron_logits(built, x, [by_running(r) for r in built.running]))
+    np.testing.assert_allclose(built.classify(x, 1, SEED), expected, rtol=1e-4)
+
+
+def test_vat_trains_by_the_statistics_of_its_batch(monkeypatch):
+    built, (x, y, x_unlabelled) = scattered("vat"), batch()
+    everything, seen, q_y = tf.concat([x, x_unlabelled], 0), [], built.q_y
+    monkeypatch.setattr(built, "q_y", lambda x, *args: seen.append(x) or q_y(x, *args))
+    terms = terms_of(built, "vat")
+    logits = perceptron_logits(built, everything)
+    np.testing.assert_allclose(terms["classification"], cross_entropy(logits[:L], y), rtol=1e-4)
+    p = softmax(logits)
+    np.testing.assert_allclose(terms["unlabelled/entropy"], -(p * np.log(p)).sum(-1)[L:], rtol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(seen[-1] - everything, axis=-1), np.full(L + U, 0.7), rtol=1e-4)
+    np.testing.assert_allclose(terms["consistency"], kl(p, softmax(perceptron_logits(built, seen[-1]))), rtol=1e-3,
+                               atol=1e-5)
+
+
+def test_the_direction_of_vat_is_one_power_iteration():
+    """r goes along H d, H the Hessian of the divergence at 0: the gradient at a small step xi d is xi H d."""
+    built, x = scattered("vat"), tf.concat([batch()[0], batch()[2]], 0)
+    p = softmax(perceptron_logits(built, x, [by_running(r) for r in built.running]))
+
+    def divergence(r):
+        return kl(p, softmax(perceptron_logits(built, wide(x) + r, [by_running(m) for m in built.running])))
+
+    d = wide(objectives._unit(building.normal(x.shape, 8)))
+    gradient = np.stack([(divergence(d + 1e-4 * e) - divergence(d - 1e-4 * e)) / 2e-4 for e in np.eye(D)], -1)
+    r = 0.7 * gradient / np.linalg.norm(gradient, axis=-1, keepdims=True)
+    q_y = built.q_y(x, tf.zeros([1, L + U, 1, 0]))
+    direction_seed = seeds.fold(building.seed(), 8)
+    found = objectives.virtual_adversarial(built, x, q_y, 1, SEED, direction_seed, 0.7)
+    np.testing.assert_allclose(found, divergence(r), rtol=1e-2, atol=1e-5)
+    assert found.numpy().mean() > np.mean([divergence(0.7 * wide(objectives._unit(building.normal(x.shape, 9, i))))
+                                           for i in range(8)])
+
+
+def test_vat_keeps_perturbed_examples_out_of_the_running_statistics():
+    built = scattered("vat")
+    before, h = by_running(built.running[0]), wide(tf.concat([batch()[0], batch()[2]], 0)) @ wide(built.kernels[0])
+    terms_of(built, "vat")
+    for old, now, value in zip(before, by_running(built.running[0]), by_batch(h), strict=True):
+        np.testing.assert_allclose(now, perceptron.MOMENTUM * old + (1 - perceptron.MOMENTUM) * value, rtol=1e-4,
+                                   atol=1e-6)
+
+
+def test_vat_weighs_its_terms():
+    values = {"classification": 2.0, "consistency": 3.0, "unlabelled/entropy": 5.0}
+    report = {name: tf.constant(v) for name, v in values.items()}
+    found = systems.SYSTEMS["vat"].loss(building.objective(classification_weight=7.0, consistency_weight=11.0,
+                                                           entropy_weight=13.0), report)
+    assert float(found) == 2 * 7 + 3 * 11 + 5 * 13
+
+
+def encoded(built, x, norms, noise=0):
+    """z of every layer of the ladder's encoder, and the logits; `noise` has one entry a layer."""
+    noise = noise or [0] * (len(built.encoders) + 1)
+    z = [wide(x) + noise[0]]
+    h = z[0]
+    for i, weights in enumerate(built.encoders):
+        z.append(norms(i, h @ wide(weights)) + noise[i + 1])
+        h = np.maximum(z[-1] + wide(built.betas[i]), 0)
+    return z, wide(built.gamma) * (z[-1] + wide(built.betas[-1]))
+
+
+def combined(z, u, a):
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    mu = a[0] * sigmoid(a[1] * u + a[2]) + a[3] * u + a[4]
+    v = a[5] * sigmoid(a[6] * u + a[7]) + a[8] * u + a[9]
+    return (z - mu) * v + mu
+
+
+def ladder_terms(built, x_labelled, y, x_unlabelled):
+    """The ladder's terms in NumPy, with the noise that the code draws."""
+    x, group = np.concatenate([x_labelled, x_unlabelled]), slice(len(y) if len(x_unlabelled) else 0, None)
+    noise = [0.3 * wide(tf.random.stateless_normal([len(x), n], seeds.fold(SEED, seeds.Draw.NOISE, i)))
+             for i, n in enumerate(SIZES.layers)]
+
+    def apart(_, h):
+        return np.concatenate([norm(part, by_batch(part)) for part in (h[:len(y)], h[len(y):]) if len(part)])
+
+    noisy, logits = encoded(built, x, apart, noise)
+    moments = {}
+    clean, _ = encoded(built, x[group], lambda i, h: norm(h, moments.setdefault(i, by_batch(h))))
+    u, squares = softmax(logits[group]), {}
+    for i in (3, 2, 1, 0):
+        above = combined(noisy[i][group], norm(u, by_batch(u)), wide(built.combinators[i]))
+        target = norm(above, moments[i - 1]) if i else above
+        squares[i] = ((clean[i] - target) ** 2).mean(-1)
+        u = above @ wide(built.decoders[i - 1]) if i else None
+    return cross_entropy(logits[:len(y)], y), squares
+
+
+@pytest.mark.parametrize("unlabelled", [U, 0])
+def test_the_terms_of_the_ladder(unlabelled):
+    built, given = scattered("ladder"), batch(unlabelled=unlabelled)
+    cost, squares = ladder_terms(built, *(np.asarray(v) for v in given))
+    terms = terms_of(built, "ladder", unlabelled=unlabelled)
+    np.testing.assert_allclose(terms["classification"], cost, rtol=1e-4)
+    part = "unlabelled" if unlabelled else "labelled"
+    assert set(terms) == {"classification", *(f"{part}/denoising_{i}" for i in range(4))}
+    for i, expected in squares.items():
+        np.testing.assert_allclose(terms[f"{part}/denoising_{i}"], expected, rtol=2e-3, atol=1e-4)
+
+
+def test_the_combinator():
+    z, u, a = (building.normal([3, 5], i) for i in (1, 2, 3))
+    a = building.normal([10, 5], 3)
+    np.testing.assert_allclose(ladder.combined(z, u, a), combined(wide(z), wide(u), wide(a)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_ladder_classifies_without_noise_by_the_running_statistics():
+    built, x = scattered("ladder"), batch()[0]
+    _, logits = encoded(built, x, lambda i, h: norm(h, by_running(built.running[i])))
+    np.testing.assert_allclose(built.classify(x, 1, SEED), softmax(logits), rtol=1e-4, atol=1e-6)
+
+
+def test_the_running_statistics_of_the_ladder_are_those_of_the_unlabelled_without_noise():
+    built, x = scattered("ladder"), batch()[2]
+    before, h = by_running(built.running[0]), wide(x) @ wide(built.encoders[0])
+    terms_of(built, "ladder")
+    for old, now, value in zip(before, by_running(built.running[0]), by_batch(h), strict=True):
+        np.testing.assert_allclose(now, perceptron.MOMENTUM * old + (1 - perceptron.MOMENTUM) * value, rtol=1e-4,
+                                   atol=1e-6)
+
+
+@pytest.mark.parametrize("part", ["labelled", "unlabelled"])
+def test_the_ladder_weighs_its_terms(part):
+    values = [2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0]
+    report = {f"{part}/denoising_{i}": tf.constant(v) for i, v in enumerate(values)}
+    report["classification"] = tf.constant(4.0)
+    found = ladder.loss(building.objective(classification_weight=1.0), report)
+    np.testing.assert_allclose(found, 4 + 1000 * 2 + 10 * 3 + 0.1 * sum(values[2:]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("unlabelled", [U, 0])
+def test_everything_learns(name, unlabelled):
+    built, system = scattered(name), systems.SYSTEMS[name]
+    with tf.GradientTape() as tape:
+        terms = terms_of(built, name, unlabelled=unlabelled)
+        found = system.loss(OBJECTIVE, {k: tf.reduce_mean(v) for k, v in terms.items()})
+    assert built.trainable_variables
+    gradients = tape.gradient(found, built.trainable_variables)
+    for gradient, variable in zip(gradients, built.trainable_variables, strict=True):
+        assert gradient is not None, variable.name
+        gradient = tf.convert_to_tensor(gradient)
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 0, variable.name
+
+
+@pytest.mark.parametrize("unlabelled", [U, 0])
+@pytest.mark.parametrize("consistency", ["none", "vat"])
+def test_the_names_of_the_terms_are_known_beforehand(name, unlabelled, consistency):
+    built, objective = scattered(name), building.objective(consistency=consistency)
+    terms = systems.SYSTEMS[name].per_example(built, *batch(unlabelled=unlabelled), objective, SEED)
+    names = systems.SYSTEMS[name].term_names(built, L, unlabelled, objective)
+    assert sorted(names) == sorted(terms)
+    sizes = {"classification": L, "labelled": L, "unlabelled": unlabelled, "consistency": L + unlabelled}
+    assert all(v.shape == (sizes[k.split("/")[0]],) for k, v in terms.items())
+
+
+def trainer(name, **given):
+    config = Config(**(dict(model=name, num_labels="6", labelled_batch_size=6, unlabelled_batch_size=8) | given))
+    splits = building.split(config, building.images())
+    return step.Trainer(config, plan.make(config, splits), splits, tf.distribute.get_strategy())
+
+
+def test_trains_on_grey_values(name, monkeypatch):
+    monkeypatch.setattr({"vat": vat, "ladder": ladder}[name], "HIDDEN_UNITS", (9, 8))
+    built = trainer(name, learning_rate=0.01, learning_rate_schedule="constant", weight_prior=False)
+    assert built.plan.classification_weight == 1
+    assert not built.batches.binarize
+    first, _ = built.train(1)
+    last, _ = built.train(30)
+    assert last["classification"] < first["classification"]
+    assert all(np.isfinite(v) for v in last.values())
+
+
+def test_without_labels_there_is_nothing_to_learn(name):
+    with pytest.raises(errors.UserError, match=rf"^num_labels=0: {name} is a classifier"):
+        trainer(name, num_labels="0")
+
+
+@pytest.mark.parametrize(("given", "line"), [
+    (dict(trunk="convolutional"), "trunk=convolutional"),
+    (dict(class_prior=(0.2, 0.3, 0.5)), "class_prior=0.2,0.3,0.5"),
+    (dict(num_importance_samples=2), "num_importance_samples=2")])
+def test_options_of_generative_models_are_refused(name, given, line):
+    with pytest.raises(errors.UserError, match=rf"^{line}: does not apply to {name}"):
+        trainer(name, **given)
+
+
+def test_bfloat16_is_near_float32(name):
+    sizes, x = perceptron.Sizes(D, (9, 8), C, "bfloat16"), batch()[0]
+    near, exact = MAKE[name](sizes, seed=0), MAKE[name](SIZES, seed=0)
+    assert near.classify(x, 1, SEED).dtype == tf.float32
+    np.testing.assert_allclose(near.classify(x, 1, SEED), exact.classify(x, 1, SEED), atol=0.05)

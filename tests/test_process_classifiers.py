@@ -1,0 +1,87 @@
+"""Classifiers through every entry point: train, go on, two replicas, evaluate, export, and what they do not have."""
+
+import json
+import pathlib
+
+import numpy as np
+import process
+import pytest
+import tensorflow as tf
+
+from adgm_tf import runs
+from adgm_tf.family import CLASSIFIERS
+
+pytestmark = pytest.mark.process
+
+FLAGS = ("--dataset=digits", "--num_valid=50", "--steps_per_call=2", "--checkpoint_every=4", "--eval_every=4",
+         "--learning_rate_schedule=constant", "--ema_decay=0.5")
+DEVICES = {"vat": (), "ladder": ("--devices=CPU:0,CPU:1",)}
+WHOLE = ("vat",)
+
+
+@pytest.fixture(scope="module", params=CLASSIFIERS)
+def run(request, tmp_path_factory):
+    """A run of 6 steps in two attempts, the ladder's on two replicas; beside VAT's one in a single attempt."""
+    cwd, flags = tmp_path_factory.mktemp(request.param), (*FLAGS, *DEVICES[request.param], f"--model={request.param}")
+    started = [process.start("train", *flags, f"--num_steps={n}", f"--run_dir={name}", cwd=cwd)
+               for name, n in (("run", 3), *([("whole", 6)] if request.param in WHOLE else []))]
+    ends = [s.wait() for s in started]
+    ends.append(process.forked("train", "--run_dir=run", "--num_steps=6", cwd=cwd))
+    for end in ends:
+        assert end.code == 0, end
+        assert end.err == ""
+    return cwd / "run"
+
+
+def test_goes_on_where_it_stopped(run):
+    found = process.tensors(run / "checkpoints" / "step-6")
+    assert any("running" in name and np.abs(value).max() > 0 for name, value in found.items())
+    assert json.loads((run / "results.json").read_text())["steps"] == 6
+    if run.parent.name.startswith(WHOLE):
+        assert process.same(found, process.tensors(run.parent / "whole" / "checkpoints" / "step-6"))
+
+
+def test_measures_errors_and_no_bound(run):
+    measured = json.loads((run / "results.json").read_text())
+    assert {"test_error_percent", "transductive_error_percent", "valid_error_percent",
+            "best_valid_test_error_percent"} <= set(measured)
+    assert not [name for name in measured if "bound" in name]
+    assert measured["classification_weight"] == 1
+    assert (run / "best").is_dir()
+
+
+def test_evaluates(run):
+    done = process.forked("evaluate", f"--run_dir={run}", cwd=run)
+    assert done.code == 0, done
+    found = json.loads((run / "evaluation.json").read_text())
+    measured = json.loads((run / "results.json").read_text())
+    assert found["error_percent"] == pytest.approx(measured["test_error_percent"])
+    assert set(found) == {"split", "step", "num_examples", "error_percent", "log_loss_nats", "class_error_percent"}
+    assert [p.name for p in (run / "figures").iterdir()] == ["confusion_matrix.png"]
+
+
+def test_exports_a_classifier(run):
+    done = process.forked("export", f"--run_dir={run}", cwd=run)
+    assert done.code == 0, done
+    loaded, live = tf.saved_model.load(done.out.strip()), runs.load(str(run))
+    assert list(loaded.signatures) == ["serving_default"]
+    x = live.splits.test.x[:7]
+    answer = loaded.signatures["serving_default"](images=tf.constant(x))
+    np.testing.assert_allclose(answer["probs"], live.evaluator().probs(live.splits.test)[:7], rtol=1e-4, atol=1e-6)
+    assert pathlib.Path(done.out.strip(), "classes.txt").exists()
+
+
+@pytest.mark.parametrize(("entry", "flags", "line"), [
+    ("sample", (), "is a classifier and draws nothing"),
+    ("evaluate", ("--num_importance_samples=5",), "is a classifier and has no log p(x)")])
+def test_what_a_classifier_does_not_have_is_one_line(run, entry, flags, line):
+    done = process.forked(entry, f"--run_dir={run}", *flags, cwd=run)
+    assert process.is_one_error(done), done
+    assert line in done.err
+
+
+def test_no_labels_is_one_line(tmp_path):
+    done = process.forked("train", "--dataset=digits", "--model=vat", "--num_labels=0", "--run_dir=run", cwd=tmp_path)
+    assert process.is_one_error(done), done
+    assert "num_labels=0: vat is a classifier" in done.err
+    assert not (tmp_path / "run").exists()
