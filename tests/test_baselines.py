@@ -127,3 +127,15 @@ def test_more_labels_than_a_kernel_matrix_can_hold(monkeypatch):
     monkeypatch.setattr(atlas_rbf, "MOST_LABELS", 49)
     with pytest.raises(Exception, match="num_labels=50: atlas_rbf holds a kernel matrix"):
         atlas_rbf.fit(given("digits", num_labels="50"), 0)
+
+
+def test_where_no_label_reaches_every_class_is_as_probable():
+    splits = given("moons", num_labels="10")
+    island = splits.test.x[:30] + 1000
+    hidden = splits.unlabelled
+    far = dataclasses.replace(hidden, x=np.concatenate([hidden.x, island]), y=np.append(hidden.y, [0] * 30),
+                              index=np.append(hidden.index, np.arange(10_000, 10_030)))
+    predict_proba = FITTED["label_spreading"](dataclasses.replace(splits, unlabelled=far), 0)
+    there = dataclasses.replace(splits.test, x=island, y=np.zeros(30, np.int32), index=np.arange(30))
+    np.testing.assert_array_equal(predict_proba(there), 0.5)
+    assert predict_proba(splits.test).max() > 0.9

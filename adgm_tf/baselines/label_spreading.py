@@ -17,7 +17,10 @@ def fit(splits: Splits, seed: int = 0) -> partly_labelled.Predict:
     fitted = LabelSpreading(kernel="knn", n_neighbors=NEIGHBOURS, n_jobs=-1).fit(*partly_labelled.training_set(splits))
 
     def predict_proba(examples: Examples) -> np.ndarray:
-        probs = fitted.predict_proba(splits.scaling(examples.x))
-        return partly_labelled.for_every_class(probs, fitted.classes_, splits.num_classes)
+        # No label reaches some parts of the graph: 0 / 0 there.
+        with np.errstate(invalid="ignore"):
+            probs = fitted.predict_proba(splits.scaling(examples.x))
+        full = partly_labelled.for_every_class(probs, fitted.classes_, splits.num_classes)
+        return np.where(np.isnan(probs).any(1, keepdims=True), 1 / splits.num_classes, full)
 
     return predict_proba
