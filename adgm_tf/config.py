@@ -35,6 +35,11 @@ class Config:
     num_labels: str = option("100", "Labelled examples, spread evenly over the classes; 'all' is the supervised "
                              "setting, 0 the unsupervised.")
     num_valid: int = option(0, "Examples held out of training for validation.", minimum=0)
+    num_unlabelled: str = option("all", "Unlabelled examples, drawn from all there are; 0 learns from the labelled "
+                                 "ones alone.")
+    unlabelled_order: str = option("shuffled", "shuffled anew at every epoch; class_sorted is an ablation: the "
+                                   "examples class by class, in an order that gives their hidden labels away.",
+                                   choices=("shuffled", "class_sorted"))
     labelled_in_unlabelled: bool = option(True, "Keep the labelled examples among the unlabelled too.")
     split_seed: int = option(0, "Seed that chooses the validation and the labelled examples.", minimum=0,
                             maximum=2**31 - 1)
@@ -58,6 +63,7 @@ class Config:
     normalization: str = option("none", "Normalisation of the hidden layers.", choices=("none", "layer", "batch"))
     auxiliary_dim: int = option(100, "Units of a; 0 leaves a out.", minimum=0)
     latent_dim: int = option(100, "Units of z.", minimum=1)
+    freeze_auxiliary: bool = option(False, "Leave q(a|x) at its random start: an ablation.")
     class_prior: tuple[float, ...] = option((), "p(y), one probability a class; uniform if empty.", minimum=0)
 
     num_samples: int = option(1, "Monte Carlo samples of a and z.", minimum=1)
@@ -114,6 +120,7 @@ class Config:
         for field in dataclasses.fields(self):
             _check_field(field, getattr(self, field.name))
         self.label_count(total=None)
+        self.unlabelled_count(total=0)
         if self.class_prior and min(self.class_prior) == 0:
             raise errors.UserError(f"class_prior={_shown(self.class_prior)}: every probability must be above 0")
         if self.class_prior and abs(sum(self.class_prior) - 1) > 1e-4:
@@ -128,15 +135,23 @@ class Config:
 
     def label_count(self, total: int | None) -> int | None:
         """Returns how many labels are asked for; `total` is what 'all' stands for."""
-        if self.num_labels == "all":
-            return total
-        if not self.num_labels.isdecimal():
-            raise errors.UserError(f"num_labels={self.num_labels}: must be a whole number of at least 0, or all")
-        return int(self.num_labels)
+        return _count("num_labels", self.num_labels, total)
+
+    def unlabelled_count(self, total: int) -> int:
+        """Returns how many unlabelled examples are asked for; `total` is what 'all' stands for."""
+        return _count("num_unlabelled", self.num_unlabelled, total)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as JSON values."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def _count(name: str, text: str, total: int | None) -> int | None:
+    if text == "all":
+        return total
+    if not text.isdecimal():
+        raise errors.UserError(f"{name}={text}: must be a whole number of at least 0, or all")
+    return int(text)
 
 
 def _shown(value: Any) -> str:

@@ -80,10 +80,12 @@ class GenerativeModel(tf.Module):
       row: its parents.
       sizes: its dimensions.
       seed: seed of the initial weights.
+      frozen: keys of the conditionals that keep their initial weights, such as q_a.
     """
 
-    def __init__(self, row: Row, sizes: Sizes, seed: int):
+    def __init__(self, row: Row, sizes: Sizes, seed: int, frozen: tuple[str, ...] = ()):
         super().__init__(name="model")
+        self.frozen = frozen
         self.row, self.sizes = row if sizes.auxiliary_dim else row.without_auxiliary(), sizes
         dims = dict(a=sizes.auxiliary_dim, x=sizes.x_dim, y=sizes.num_classes, z=sizes.latent_dim)
         q_a = "deterministic" if self.row.deterministic else "gaussian"
@@ -99,6 +101,12 @@ class GenerativeModel(tf.Module):
         self.create_variables()
 
     is_generative = True
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The weights that training changes: all but those of the frozen conditionals."""
+        kept = {v.ref() for key in self.frozen for v in self.conditionals[key].variables}
+        return tuple(v for v in super().trainable_variables if v.ref() not in kept)
 
     @property
     def has_classes(self) -> bool:
@@ -256,7 +264,9 @@ def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes:
     trunk = Trunk(config.hidden_units, config.normalization, filters, x_shape if filters else (), config.compute_dtype)
     sizes = Sizes(math.prod(x_shape), config.auxiliary_dim, config.latent_dim, num_classes,
                   likelihood(config, is_image), trunk, config.class_prior)
-    return GenerativeModel(row, sizes, config.seed)
+    if config.freeze_auxiliary and not (row.q_a and config.auxiliary_dim):
+        raise errors.UserError(f"freeze_auxiliary=true: {config.model} has no q(a|x) to freeze")
+    return GenerativeModel(row, sizes, config.seed, ("q_a",) if config.freeze_auxiliary else ())
 
 
 def likelihood(config: Config, is_image: bool) -> str:

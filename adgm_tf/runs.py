@@ -77,7 +77,8 @@ def examples(run: Run, split: str, dataset: str | None = None, data_dir: str | N
     if dataset:
         other = sources.load(dataset, run.config.data_dir if data_dir is None else data_dir)
         _check_fits(run, other, dataset)
-        splits = splits_lib.split(other, dataclasses.replace(run.config, dataset=dataset, num_valid=0, num_labels="0"))
+        splits = splits_lib.split(other, dataclasses.replace(run.config, dataset=dataset, num_valid=0, num_labels="0",
+                                                               num_unlabelled="all"))
     table = {name: getattr(splits, name) for name in ("test", "valid", "unlabelled", "labelled")}
     chosen = errors.lookup(table, "split", split)
     if not len(chosen):

@@ -1,5 +1,7 @@
 """Sources, splits, batches."""
 
+import dataclasses
+
 import building
 import numpy as np
 import pytest
@@ -27,10 +29,11 @@ def counts(examples, num_classes=3):
     return np.bincount(examples.y, minlength=num_classes).tolist()
 
 
-def batches(num_replicas=1, src=None, binarize=False, seed=0, labelled=4, unlabelled=7, **given):
+def batches(num_replicas=1, src=None, binarize=False, shuffles=True, seed=0, labelled=4, unlabelled=7, **given):
     found = split(src, **given)
     arrays = resident.place(found, tf.distribute.get_strategy())
-    return arrays, resident.Batches(labelled, unlabelled, num_replicas, found.scaling, binarize, seeds.of_run(seed))
+    return arrays, resident.Batches(labelled, unlabelled, num_replicas, found.scaling, binarize, shuffles,
+                                    seeds.of_run(seed))
 
 
 def take(arrays, taken, step, replica=0, noise=1):
@@ -119,6 +122,23 @@ def test_all_labels_leave_nothing_unlabelled(keep):
     assert len(found.unlabelled) == 0
 
 
+@pytest.mark.parametrize("count", [0, 5, COUNT])
+def test_as_many_unlabelled_examples_as_asked_for(count):
+    found = split(num_unlabelled=str(count))
+    assert len(set(found.unlabelled.index)) == len(found.unlabelled) == count
+    np.testing.assert_array_equal(found.labelled.index, split().labelled.index)
+
+
+def test_class_sorted_is_the_same_examples_class_by_class():
+    src, order = building.vectors(), np.random.default_rng(3).permutation(COUNT)
+    src = dataclasses.replace(src, train_x=src.train_x[order], train_y=src.train_y[order])
+    found, shuffled = split(src, unlabelled_order="class_sorted"), split(src)
+    assert np.any(np.diff(shuffled.unlabelled.y) < 0)
+    assert np.all(np.diff(found.unlabelled.y) >= 0)
+    np.testing.assert_array_equal(np.sort(found.unlabelled.index), np.sort(shuffled.unlabelled.index))
+    np.testing.assert_array_equal(found.labelled.index, shuffled.labelled.index)
+
+
 def test_no_labels_leave_everything_unlabelled():
     found = split(num_labels="0")
     assert (len(found.labelled), len(found.unlabelled)) == (0, COUNT)
@@ -142,6 +162,8 @@ def test_examples_keep_the_rows_of_their_source():
 
 @pytest.mark.parametrize(("given", "message"), [
     (dict(num_labels="61"), "num_labels=61: vectors has only 60 examples to choose from"),
+    (dict(num_unlabelled="61"), "num_unlabelled=61: vectors has only 60 examples to choose from"),
+    (dict(num_unlabelled="some"), "num_unlabelled=some: must be a whole number of at least 0, or all"),
     (dict(num_labels="2"), "num_labels=2: vectors has 3 classes, and a class without a single label"),
     (dict(num_valid=61), "num_valid=61: vectors has only 60 examples to choose from"),
     (dict(num_valid=60), "num_valid=60: leaves nothing of the 60 training examples"),
@@ -244,6 +266,14 @@ def test_consecutive_batches_pass_once_over_the_unlabelled_examples():
     np.testing.assert_allclose(np.sort(seen, 0), np.sort(expected, 0), rtol=1e-6)
 
 
+def test_without_shuffling_batches_are_consecutive_slices_in_every_epoch():
+    arrays, taken = batches(unlabelled=7, shuffles=False)
+    x = ((arrays.unlabelled_x - taken.scaling.offset) * taken.scaling.scale).numpy()
+    for step in range(2 * COUNT // 7):
+        expected = x[(7 * step + np.arange(7)) % COUNT]
+        np.testing.assert_allclose(take(arrays, taken, step).x_unlabelled, expected, rtol=1e-6)
+
+
 def test_labels_stay_with_their_examples():
     arrays, taken = batches()
     x = ((arrays.labelled_x - taken.scaling.offset) * taken.scaling.scale).numpy()
@@ -279,7 +309,7 @@ def test_the_run_seed_orders_the_batches():
 def test_what_the_model_sees_is_the_scaled_source():
     for src in (building.images(), building.vectors()):
         found = split(src)
-        taken = resident.Batches(1, 1, 1, found.scaling, False, seeds.of_run(0))
+        taken = resident.Batches(1, 1, 1, found.scaling, False, True, seeds.of_run(0))
         flat = found.test.x.reshape(len(found.test), -1)
         seen = taken.seen(tf.constant(flat), building.seed(1))
         np.testing.assert_allclose(seen, found.scaling(found.test.x), rtol=1e-6)
@@ -288,7 +318,7 @@ def test_what_the_model_sees_is_the_scaled_source():
 def test_binary_pixels_are_white_as_often_as_they_are_grey():
     count = 4000
     grey = np.arange(0, 256, 5).astype(np.uint8)
-    taken = resident.Batches(1, 1, 1, split(building.images()).scaling, True, seeds.of_run(0))
+    taken = resident.Batches(1, 1, 1, split(building.images()).scaling, True, True, seeds.of_run(0))
     pixels = taken.seen(tf.constant(np.tile(grey, (count, 1))), building.seed(1)).numpy()
     p = grey / 255
     assert set(np.unique(pixels)) == {0.0, 1.0}

@@ -43,7 +43,7 @@ def take_steps_of_two(trainer, splits):
     """Takes the steps of two replicas on one device: the sum of their shares of the gradient, one update."""
     config, plan = trainer.config, trainer.plan
     batches = resident.Batches(plan.labelled_batch_size, plan.unlabelled_batch_size, 2, splits.scaling,
-                               binarizes(config, splits), trainer.seed)
+                               binarizes(config, splits), True, trainer.seed)
     variables = trainer.model.trainable_variables
     for step in range(STEPS):
         step = tf.constant(step, tf.int64)

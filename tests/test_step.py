@@ -208,3 +208,24 @@ def test_the_trainer_draws_what_the_configuration_says():
         if field.name != "classification_weight":
             assert getattr(built.objective, field.name) == getattr(built.config, field.name)
     assert built.objective.classification_weight == built.plan.classification_weight
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_frozen_auxiliary_stays_where_it_started_and_all_else_learns():
+    built = trainer(model="adgm", freeze_auxiliary=True)
+    frozen = {v.ref() for v in built.model.conditionals["q_a"].variables}
+    before = {v.ref(): v.numpy() for v in built.model.variables}
+    assert len(built.model.trainable_variables) == len(built.model.variables) - len(frozen)
+    built.train(1)
+    for variable in built.model.variables:
+        assert np.array_equal(variable.numpy(), before[variable.ref()]) == (variable.ref() in frozen)
+
+
+def test_what_has_no_auxiliary_cannot_freeze_it():
+    with pytest.raises(errors.UserError, match="freeze_auxiliary=true: m2 has no q"):
+        trainer(model="m2", freeze_auxiliary=True)
+
+
+def test_an_order_that_gives_labels_away_is_remarked_on():
+    assert plan.remarks(Config()) == []
+    assert "labels leak" in plan.remarks(Config(unlabelled_order="class_sorted"))[0]

@@ -39,6 +39,7 @@ class Batches:
       num_replicas: replicas that share a batch.
       scaling: from what the source gives to what the model sees.
       binarize: whether pixels are Bernoulli draws, anew at every step.
+      shuffles_unlabelled: whether unlabelled rows come in a new order at every epoch, or always in that of the array.
       seed: seed of the run, int32 [2].
     """
 
@@ -47,12 +48,14 @@ class Batches:
     num_replicas: int
     scaling: Scaling
     binarize: bool
+    shuffles_unlabelled: bool
     seed: tf.Tensor
 
     def take(self, arrays: Arrays, step: tf.Tensor, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
         """Returns the part of batch `step` (int64) that belongs to `replica` (int32)."""
-        labelled = self._rows(arrays.labelled_x, self.labelled_size, step, replica, seeds.Draw.LABELLED_ORDER)
-        unlabelled = self._rows(arrays.unlabelled_x, self.unlabelled_size, step, replica, seeds.Draw.UNLABELLED_ORDER)
+        positions = self._positions(self.labelled_size, step, replica)
+        labelled = shuffled(positions, arrays.labelled_x.shape[0], seeds.fold(self.seed, seeds.Draw.LABELLED_ORDER))
+        unlabelled = self._unlabelled(arrays.unlabelled_x.shape[0], step, replica)
         x = tf.concat([tf.gather(arrays.labelled_x, labelled), tf.gather(arrays.unlabelled_x, unlabelled)], 0)
         x = self.seen(x, noise_seed)
         return Batch(x[: labelled.shape[0]], tf.gather(arrays.labelled_y, labelled), x[labelled.shape[0] :])
@@ -65,10 +68,15 @@ class Batches:
         uniform = tf.random.stateless_uniform(tf.shape(x), seeds.fold(noise_seed, seeds.Draw.BINARIZE))
         return tf.cast(uniform < x, tf.float32)
 
-    def _rows(self, x: tf.Tensor, batch_size: int, step: tf.Tensor, replica: tf.Tensor, order: seeds.Draw) -> tf.Tensor:
+    def _unlabelled(self, count: int, step: tf.Tensor, replica: tf.Tensor) -> tf.Tensor:
+        positions = self._positions(self.unlabelled_size, step, replica)
+        if not self.shuffles_unlabelled:
+            return positions % max(count, 1)
+        return shuffled(positions, count, seeds.fold(self.seed, seeds.Draw.UNLABELLED_ORDER))
+
+    def _positions(self, batch_size: int, step: tf.Tensor, replica: tf.Tensor) -> tf.Tensor:
         size = batch_size // self.num_replicas
-        positions = step * batch_size + tf.cast(replica, tf.int64) * size + tf.range(size, dtype=tf.int64)
-        return shuffled(positions, x.shape[0], seeds.fold(self.seed, order))
+        return step * batch_size + tf.cast(replica, tf.int64) * size + tf.range(size, dtype=tf.int64)
 
 
 def shuffled(positions: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:

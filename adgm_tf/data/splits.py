@@ -61,7 +61,7 @@ class Splits:
       unlabelled: examples whose labels it never sees; their y serves the transductive error alone.
       valid: held out of training, for selection.
       test: for the final figure.
-      scaling: images to [0, 1]; real vectors to mean 0 and variance 1 over the unlabelled examples.
+      scaling: images to [0, 1]; real vectors to mean 0 and variance 1 over the training examples.
       class_names: one name a class.
       x_shape: shape of one example.
       is_image: whether x are uint8 images.
@@ -105,14 +105,15 @@ def split(source: source_lib.Source, config: Config) -> Splits:
         raise errors.UserError(f"num_valid={config.num_valid}: leaves nothing of the {len(valid)} training examples")
     labelled = _labelled(source, pool, config, rng)
     keep = config.labelled_in_unlabelled and config.num_labels != "all"
-    unlabelled = pool if keep else np.setdiff1d(pool, labelled)
+    unlabelled = _unlabelled(source, pool if keep else np.setdiff1d(pool, labelled), config, rng)
 
     def take(index: np.ndarray) -> Examples:
         return Examples(source.train_x[index], source.train_y[index], index)
 
     return Splits(take(labelled), take(unlabelled), take(valid),
                   Examples(source.test_x, source.test_y, np.arange(len(source.test_y))),
-                  _scaling(source, pool), source.class_names, source.train_x.shape[1:], source.is_image)
+                  _scaling(source, np.union1d(labelled, unlabelled)), source.class_names, source.train_x.shape[1:],
+                  source.is_image)
 
 
 def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, name: str,
@@ -143,6 +144,16 @@ def _labelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: 
         raise errors.UserError(f"num_labels={count}: {source.name} has {num_classes} classes, and a class without a "
                                f"single label cannot be learnt; ask for at least {num_classes}")
     return pool[choose(source.train_y[pool], count, num_classes, rng, "num_labels", source.name)]
+
+
+def _unlabelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
+    count = config.unlabelled_count(len(pool))
+    if count > len(pool):
+        raise errors.UserError(f"num_unlabelled={count}: {source.name} has only {len(pool)} examples to choose from")
+    chosen = pool if count == len(pool) else np.sort(rng.choice(pool, count, replace=False))
+    if config.unlabelled_order == "class_sorted":
+        return chosen[np.argsort(source.train_y[chosen], kind="stable")]
+    return chosen
 
 
 def _scaling(source: source_lib.Source, rows: np.ndarray) -> Scaling:

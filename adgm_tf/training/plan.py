@@ -55,9 +55,18 @@ def make(config: Config, splits: Splits) -> Plan:
     alpha, how = _alpha(config, splits) if labelled else (0.0, "no labels")
     notes = [f"an epoch is {steps_per_epoch:g} steps: {examples:,} examples in batches of {batch}",
              f"alpha, the weight of a labelled example's classification term, is {alpha:g} ({how})"]
+    notes += remarks(config)
     if not has_classes:
         notes[1] = f"{config.model} has no y: labels, classification and consistency terms are not used"
     return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha, tuple(notes))
+
+
+def remarks(config: Config) -> list[str]:
+    """Returns lines that a reader of the result has to know."""
+    if config.unlabelled_order == "class_sorted":
+        return ["labels leak: the unlabelled examples come class by class, an order that only their hidden labels can "
+                "give; an ablation, whose error is no result of semi-supervised learning"]
+    return []
 
 
 def _alpha(config: Config, splits: Splits) -> tuple[float, str]:

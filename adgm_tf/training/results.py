@@ -13,6 +13,7 @@ import adgm_tf
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Examples, Splits
 from adgm_tf.evaluation import Evaluator
+from adgm_tf.training import plan
 
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-datasets", "numpy",
             "scikit-learn")
@@ -39,9 +40,9 @@ def measure_errors(error_percent: Callable[[Examples], float], splits: Splits) -
 
 
 def circumstances(config: Config) -> dict[str, object]:
-    """Returns versions, hardware and seeds."""
+    """Returns what a reader has to know: remarks, versions, hardware and seeds."""
     return {
-        "seed": config.seed, "split_seed": config.split_seed,
+        "remarks": plan.remarks(config), "seed": config.seed, "split_seed": config.split_seed,
         "versions": {"adgm_tf": adgm_tf.__version__, "python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "hardware": {"cpu": _cpu(), "cores": os.cpu_count(), "gpus": [

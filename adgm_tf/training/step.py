@@ -46,7 +46,7 @@ class Trainer:
             config.entropy_weight)
         self.batches = resident.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, strategy.num_replicas_in_sync, splits.scaling,
-            binarizes(config, splits), self.seed)
+            binarizes(config, splits), config.unlabelled_order == "shuffled", self.seed)
         self.arrays = resident.place(splits, strategy)
         self.term_names = (*self.system.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,
                                                    self.objective), "loss")
