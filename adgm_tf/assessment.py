@@ -10,18 +10,19 @@ import pandas as pd
 from adgm_tf import errors, figures, files, metrics
 from adgm_tf.baselines import label_spreading as label_spreading_lib
 from adgm_tf.data.splits import Examples
+from adgm_tf.evaluation import Evaluator
 from adgm_tf.runs import Run
 
 
-def assess(run: Run, examples: Examples, split: str, num_samples: int | None = None, num_importance_samples: int = 0,
+def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, num_importance_samples: int = 0,
            label_spreading: bool = False) -> dict[str, Any]:
     """Evaluates a run on examples; writes `evaluation.json` and figures to its directory.
 
     Args:
       run: the run.
+      evaluator: what evaluates its model.
       examples: what to evaluate on.
       split: their name.
-      num_samples: samples of a that the classifier averages; None as in training.
       num_importance_samples: if positive, also estimate log p(x) with this many.
       label_spreading: whether to add the error of LabelSpreading, if the run has labels.
 
@@ -31,7 +32,6 @@ def assess(run: Run, examples: Examples, split: str, num_samples: int | None = N
     Raises:
       UserError: log p(x) is asked of a classifier.
     """
-    evaluator = run.evaluator(num_samples)
     found: dict[str, Any] = {"split": split, "step": run.step, "num_examples": len(examples)}
     if run.model.is_generative:
         found["bound_nats"] = evaluator.bound_nats(examples)

@@ -64,6 +64,8 @@ class Config:
     auxiliary_dim: int = option(100, "Units of a; 0 leaves a out.", minimum=0)
     latent_dim: int = option(100, "Units of z.", minimum=1)
     freeze_auxiliary: bool = option(False, "Leave q(a|x) at its random start: an ablation.")
+    features_run: str = option("", "Run directory of an m1 on the same data, whose z takes the place of x: the second "
+                               "stage of M1+M2.", resumable=True)
     class_prior: tuple[float, ...] = option((), "p(y), one probability a class; uniform if empty.", minimum=0)
 
     num_samples: int = option(1, "Monte Carlo samples of a and z.", minimum=1)
@@ -112,6 +114,8 @@ class Config:
     keep_checkpoints: int = option(3, "Newest checkpoints kept.", minimum=1, resumable=True)
     num_eval_samples: int = option(10, "Samples of a averaged by the classifier in evaluation.", minimum=1,
                                    resumable=True)
+    classifier: str = option("q_y", "In evaluation: q_y averages q(y|a,x) over samples of a; bound is the softmax over "
+                             "y of the labelled bound, with as many samples.", choices=("q_y", "bound"), resumable=True)
     eval_batch_size: int = option(500, "Examples at once in evaluation.", minimum=1, resumable=True)
     track_test: bool = option(False, "Also record the test error at every evaluation; it selects nothing.",
                               resumable=True)
@@ -128,6 +132,10 @@ class Config:
                                    f"{sum(self.class_prior):g}")
         if self.ema_decay == 1:
             raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
+        for name in ("features_run", "classifier"):
+            if self.model not in family.FAMILY and getattr(self, name) not in ("", "q_y"):
+                raise errors.UserError(f"{name}={getattr(self, name)}: {self.model} has no such option; use a model of the "
+                                       f"family ({', '.join(family.FAMILY)})")
         if self.learning_rate == 0:
             raise errors.UserError("learning_rate=0.0: must be above 0")
         if self.learning_rate_schedule == "staircase" and self.staircase_epochs == 0:

@@ -17,6 +17,7 @@ def define_flags() -> None:
     flags.DEFINE_string("dataset", None, "Evaluate on this data set of the same shape; that of the run if not given.")
     flags.DEFINE_integer("num_samples", None, "Samples of a that the classifier averages; as in training if not given.",
                          lower_bound=1)
+    flags.DEFINE_string("classifier", None, "q_y or bound; that of the run if not given.")
     flags.DEFINE_integer("num_importance_samples", 0, "Also estimate log p(x) with this many importance samples.",
                          lower_bound=0)
     flags.DEFINE_bool("label_spreading", False, "Also give the error of scikit-learn's LabelSpreading on this split.")
@@ -30,7 +31,8 @@ def main() -> None:
         from adgm_tf import assessment, runs
     run = runs.load(run_dir, values.weights, values.data_dir)
     examples = runs.examples(run, values.split, values.dataset, values.data_dir)
-    found = assessment.assess(run, examples, values.split, values.num_samples, values.num_importance_samples,
+    evaluator = run.evaluator(values.num_samples, values.classifier)
+    found = assessment.assess(run, evaluator, examples, values.split, values.num_importance_samples,
                               values.label_spreading)
     print(f"{assessment.table(found)}\n\n{assessment.summary(found)}")
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from adgm_tf import metrics, objectives, seeds
+from adgm_tf.config import Config
 from adgm_tf.data.splits import Examples, Scaling
 from adgm_tf.systems import Model
 
@@ -21,12 +22,14 @@ class Evaluator:
       num_samples: samples of a that the classifier averages.
       batch_size: examples at once.
       seed: seed of the run.
+      classifier: a key of `objectives.CLASSIFIERS`.
     """
 
-    def __init__(self, model: Model, scaling: Scaling, num_samples: int, batch_size: int, seed: int):
+    def __init__(self, model: Model, scaling: Scaling, num_samples: int, batch_size: int, seed: int, classifier: str):
         self.model, self.scaling, self.batch_size = model, scaling, batch_size
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
-        self._classify = self._compile(lambda x, seed: model.classify(x, num_samples, self.seed))
+        self._classify = self._compile(lambda x, seed: objectives.CLASSIFIERS[classifier](
+            model, x, num_samples, self.seed))
         self._bound = self._compile(lambda x, seed: objectives.unlabelled_bound_of(model, x, 1, seed))
         self._kl = self._compile(lambda x, seed: model.kl_per_unit(x, seed))
 
@@ -55,7 +58,7 @@ class Evaluator:
         return float(np.concatenate(self._batches(bound, examples, rows)).mean())
 
     def _compile(self, function: Callable) -> Callable:
-        spec = [tf.TensorSpec([None, self.model.sizes.x_dim], tf.float32), tf.TensorSpec([2], tf.int32)]
+        spec = [tf.TensorSpec([None, self.model.input_dim], tf.float32), tf.TensorSpec([2], tf.int32)]
         return tf.function(function, input_signature=spec, autograph=False)
 
     def _batches(self, function: Callable, examples: Examples, batch_size: int | None = None) -> list:
@@ -63,3 +66,8 @@ class Evaluator:
         return [tf.nest.map_structure(lambda t: t.numpy(), function(
             tf.constant(self.scaling(examples.x[i: i + size])), seeds.fold(self.seed, i)))
             for i in range(0, len(examples), size)]
+
+
+def evaluator(model: Model, scaling: Scaling, config: Config) -> Evaluator:
+    """Returns what evaluates the model as `config` says."""
+    return Evaluator(model, scaling, config.num_eval_samples, config.eval_batch_size, config.seed, config.classifier)

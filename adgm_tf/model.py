@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -13,51 +12,10 @@ from jaxtyping import Float, Int
 from adgm_tf import distributions, errors, seeds
 from adgm_tf.conditionals import Conditional, Trunk
 from adgm_tf.config import Config
+from adgm_tf.contract import Auxiliary, Encoding, Features, Terms
 from adgm_tf.family import FAMILY, Row
 
 tfd = tfp.distributions
-
-
-class Auxiliary(NamedTuple):
-    """Samples of a, drawn once for each (sample, example) and shared by every class and by the classifier.
-
-    Attributes:
-      value: a [K,B,1,A]; [1,B,1,A] where a is a function of x, A = 0 where there is none.
-      log_q: log q(a|x) [K,B,1]; zeros where a has no density.
-      num_samples: K.
-    """
-
-    value: tf.Tensor
-    log_q: tf.Tensor
-    num_samples: int
-
-
-class Terms(NamedTuple):
-    """What log_weight is the sum of, each broadcastable to [K,B,S], nats.
-
-    Attributes:
-      reconstruction: log p(x|.).
-      kl_z: log q(z|.) - log p(z).
-      kl_a: log q(a|x) - log p(a|.).
-      log_p_y: log p(y).
-    """
-
-    reconstruction: tf.Tensor
-    kl_z: tf.Tensor
-    kl_a: tf.Tensor
-    log_p_y: tf.Tensor
-
-    def log_weight(self, kl_weight: tf.Tensor | float = 1.0) -> tf.Tensor:
-        """log p(x|.) + log p(y) - kl_weight (kl_z + kl_a): with weight 1, log p(x,y,z,a) - log q(a|x) - log q(z|.)."""
-        return self.reconstruction + self.log_p_y - kl_weight * (self.kl_z + self.kl_a)
-
-
-class Encoding(NamedTuple):
-    """Means of q(a|x) [B,A] and q(z|.) [B,Z], and the class that q(z|.) was given, int32 [B]."""
-
-    a: tf.Tensor
-    z: tf.Tensor
-    y: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +39,14 @@ class GenerativeModel(tf.Module):
       sizes: its dimensions.
       seed: seed of the initial weights.
       frozen: keys of the conditionals that keep their initial weights, such as q_a.
+      features: takes the examples to the x that the model observes, and back; None if they are x.
     """
 
-    def __init__(self, row: Row, sizes: Sizes, seed: int, frozen: tuple[str, ...] = ()):
+    def __init__(self, row: Row, sizes: Sizes, seed: int, frozen: tuple[str, ...] = (),
+                 features: Features | None = None):
         super().__init__(name="model")
-        self.frozen = frozen
+        self.frozen, self.features = frozen, features
+        self.input_dim = features.input_dim if features else sizes.x_dim
         self.row, self.sizes = row if sizes.auxiliary_dim else row.without_auxiliary(), sizes
         dims = dict(a=sizes.auxiliary_dim, x=sizes.x_dim, y=sizes.num_classes, z=sizes.latent_dim)
         q_a = "deterministic" if self.row.deterministic else "gaussian"
@@ -105,13 +66,22 @@ class GenerativeModel(tf.Module):
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
         """The weights that training changes: all but those of the frozen conditionals."""
-        kept = {v.ref() for key in self.frozen for v in self.conditionals[key].variables}
-        return tuple(v for v in super().trainable_variables if v.ref() not in kept)
+        kept = [*(self.conditionals[key] for key in self.frozen), *([self.features] if self.features else [])]
+        refs = {v.ref() for module in kept for v in module.variables}
+        return tuple(v for v in super().trainable_variables if v.ref() not in refs)
 
     @property
     def has_classes(self) -> bool:
         """Whether the model has a y."""
         return self.row.q_y is not None
+
+    def observe(self, examples: Float[tf.Tensor, "B E"], seed: tf.Tensor | None = None) -> Float[tf.Tensor, "B D"]:
+        """x: the examples themselves, or their features, drawn with a seed, their mean without."""
+        return self.features(examples, seed) if self.features else examples
+
+    def render(self, x: Float[tf.Tensor, "B D"]) -> Float[tf.Tensor, "B E"]:
+        """The way back from x to examples."""
+        return self.features.render(x) if self.features else x
 
     def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
                          training: bool = False) -> Auxiliary:
@@ -178,6 +148,7 @@ class GenerativeModel(tf.Module):
 
         The noise of a is shared by the examples, so that an answer does not depend on the rest of the batch.
         """
+        x = self.observe(x)
         a = self._mean_auxiliary(x)
         if self.row.p_a is not None:
             noise = tf.random.stateless_normal([num_samples, 1, 1, self.sizes.auxiliary_dim], seed)
@@ -191,10 +162,11 @@ class GenerativeModel(tf.Module):
         if "a" in self.row.p_x:
             p_a = self._p_a(given)
             given["a"] = p_a.mean() if seed is None else p_a.sample(seed=seed)
-        return self._of("p_x", given).mean()[0, :, 0]
+        return self.render(self._of("p_x", given).mean()[0, :, 0])
 
     def encode(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, " B"] | None = None) -> Encoding:
         """E[a|x] and E[z|.] with a at its mean; y is the most probable class unless given, zeros without classes."""
+        x = self.observe(x)
         a = self._mean_auxiliary(x)
         if y is None:
             y = self.q_y(x, a).mode()[0] if self.has_classes else tf.zeros([tf.shape(x)[0]], tf.int32)
@@ -205,13 +177,14 @@ class GenerativeModel(tf.Module):
         """E[x|.] [B,D] at the encoding of x."""
         code = self.encode(x)
         given = {"a": _over_samples(code.a), "y": code.y[None, :, None], "z": _over_samples(code.z)}
-        return self._of("p_x", given).mean()[0, :, 0]
+        return self.render(self._of("p_x", given).mean()[0, :, 0])
 
     def kl_per_unit(self, x: Float[tf.Tensor, "B D"], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """KL(q(a|x) || p(a|.)) and KL(q(z|.) || p(z)) of each unit, summed over the examples: {letter: [units]}, nats.
 
         y is the most probable class, other parents are drawn from q.
         """
+        x = self.observe(x)
         auxiliary = self.sample_auxiliary(x, 1, seeds.fold(seed, seeds.Draw.AUXILIARY))
         y = self.q_y(x, auxiliary.value).mode()[:, :, None] if self.has_classes else None
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
@@ -245,14 +218,15 @@ class GenerativeModel(tf.Module):
             self.q_y(x, auxiliary.value)
 
 
-def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int) -> GenerativeModel:
-    """Builds the model that `config` names for examples of `x_shape`.
+def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int,
+          features: Features | None = None) -> GenerativeModel:
+    """Builds the model that `config` names for examples of `x_shape`, or for features of them.
 
     Raises:
       UserError: an option does not fit the data.
     """
-    if config.trunk == "convolutional" and not is_image:
-        raise errors.UserError(f"trunk=convolutional: {config.dataset} has no images; use perceptron")
+    if config.trunk == "convolutional" and (features or not is_image):
+        raise errors.UserError(f"trunk=convolutional: {_source_of_x(config)} no images; use perceptron")
     if config.class_prior and len(config.class_prior) != num_classes:
         raise errors.UserError(f"class_prior={','.join(map(str, config.class_prior))}: has {len(config.class_prior)} "
                                f"entries, {config.dataset} has {num_classes} classes")
@@ -262,11 +236,13 @@ def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes:
                                "class_sum=exact takes all")
     filters = config.filters if config.trunk == "convolutional" else ()
     trunk = Trunk(config.hidden_units, config.normalization, filters, x_shape if filters else (), config.compute_dtype)
-    sizes = Sizes(math.prod(x_shape), config.auxiliary_dim, config.latent_dim, num_classes,
+    x_dim = features.dim if features else math.prod(x_shape)
+    sizes = Sizes(x_dim, config.auxiliary_dim, config.latent_dim, num_classes,
                   likelihood(config, is_image), trunk, config.class_prior)
     if config.freeze_auxiliary and not (row.q_a and config.auxiliary_dim):
         raise errors.UserError(f"freeze_auxiliary=true: {config.model} has no q(a|x) to freeze")
-    return GenerativeModel(row, sizes, config.seed, ("q_a",) if config.freeze_auxiliary else ())
+    frozen = ("q_a",) if config.freeze_auxiliary else ()
+    return GenerativeModel(row, sizes, config.seed, frozen, features)
 
 
 def likelihood(config: Config, is_image: bool) -> str:
@@ -275,11 +251,16 @@ def likelihood(config: Config, is_image: bool) -> str:
     Raises:
       UserError: Bernoulli for real vectors.
     """
-    if config.likelihood == "bernoulli" and not is_image:
-        raise errors.UserError(f"likelihood=bernoulli: {config.dataset} has real vectors; use gaussian")
+    observes_images = is_image and not config.features_run
+    if config.likelihood == "bernoulli" and not observes_images:
+        raise errors.UserError(f"likelihood=bernoulli: {_source_of_x(config)} real vectors; use gaussian")
     if config.likelihood == "auto":
-        return "bernoulli" if is_image else "gaussian"
+        return "bernoulli" if observes_images else "gaussian"
     return config.likelihood
+
+
+def _source_of_x(config: Config) -> str:
+    return f"the features of {config.features_run} are" if config.features_run else f"{config.dataset} has"
 
 
 def _over_samples(value: tf.Tensor) -> tf.Tensor:

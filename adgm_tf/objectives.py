@@ -12,7 +12,8 @@ import tensorflow_probability as tfp
 from jaxtyping import Float, Int
 
 from adgm_tf import seeds
-from adgm_tf.model import Auxiliary, GenerativeModel, Terms
+from adgm_tf.contract import Auxiliary, Terms
+from adgm_tf.model import GenerativeModel
 
 tfd = tfp.distributions
 
@@ -168,12 +169,30 @@ def _unit(v: tf.Tensor) -> tf.Tensor:
 def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
                         num_importance_samples: int = 1) -> Float[tf.Tensor, " B"]:
     """-U(x) [B] with every class and fresh samples, nats: the bound by which runs are compared."""
-    total = num_samples * num_importance_samples
+    x, total = model.observe(x), num_samples * num_importance_samples
     auxiliary = model.sample_auxiliary(x, total, seeds.fold(seed, seeds.Draw.AUXILIARY))
     q_y = model.q_y(x, auxiliary.value) if model.has_classes else None
     classes, entropy = _classes(q_y, exact, 0, seed)
     terms = model.terms(x, classes.y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
     return unlabelled_bound(terms, classes, entropy, num_importance_samples)
+
+
+def classify_by_q_y(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
+                    seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
+    """mean_K q(y|a_k,x): probabilities [B,C]."""
+    return model.classify(x, num_samples, seed)
+
+
+def classify_by_bound(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
+                      seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
+    """softmax_y of (logsumexp_K log_weight(x, y, a_k) - log K), which estimates log p(x,y): probabilities [B,C]."""
+    x, y = model.observe(x), tf.range(model.sizes.num_classes)[None, None, :]
+    auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY))
+    log_weight = model.log_weight(x, y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
+    return tf.nn.softmax(tf.reduce_logsumexp(log_weight, 0))
+
+
+CLASSIFIERS = {"q_y": classify_by_q_y, "bound": classify_by_bound}
 
 
 @dataclasses.dataclass(frozen=True)

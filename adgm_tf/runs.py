@@ -6,16 +6,15 @@ import dataclasses
 import math
 import pathlib
 
-import tensorflow as tf
-
 from adgm_tf import config as config_lib
-from adgm_tf import errors, family, systems
+from adgm_tf import errors, evaluation, family, systems
 from adgm_tf.config import Config
 from adgm_tf.data import source as source_lib
 from adgm_tf.data import sources
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.evaluation import Evaluator
-from adgm_tf.training import checkpoints
+from adgm_tf.training import checkpoints, models
+from adgm_tf.training import step as step_lib
 
 FOLDERS = {"last": "checkpoints", "best": "best"}
 
@@ -30,10 +29,15 @@ class Run:
     model: systems.Model
     step: int
 
-    def evaluator(self, num_samples: int | None = None) -> Evaluator:
-        """Returns what evaluates the model, averaging `num_samples` samples of a, or as many as in training."""
-        return Evaluator(self.model, self.splits.scaling, num_samples or self.config.num_eval_samples,
-                         self.config.eval_batch_size, self.config.seed)
+    def evaluator(self, num_samples: int | None = None, classifier: str | None = None) -> Evaluator:
+        """Returns what evaluates the model; `num_samples` samples of a and the classifier are the run's if not given.
+
+        Raises:
+          UserError: there is no such classifier.
+        """
+        given = {"num_eval_samples": num_samples, "classifier": classifier}
+        config = dataclasses.replace(self.config, **{k: v for k, v in given.items() if v is not None})
+        return evaluation.evaluator(self.model, self.splits.scaling, config)
 
     def figure_path(self, name: str) -> pathlib.Path:
         """Returns where the figure `name` belongs."""
@@ -58,9 +62,8 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
         raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
     splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
     splits_lib.check(splits, path)
-    model = systems.SYSTEMS[config.model].build(config, splits.x_shape, splits.is_image, splits.num_classes)
-    averaged = model.trainable_variables if config.ema_decay else []
-    averages = [tf.Variable(v, trainable=False) for v in averaged]
+    model = models.system(config).build(config, splits.x_shape, splits.is_image, splits.num_classes)
+    averages = step_lib.averages_of(model, config)
     step, passed_over = checkpoints.restore_weights(model, averages, path / folder)
     for line in passed_over:
         print(line, flush=True)

@@ -27,10 +27,12 @@ class Exported:
       splits: shapes, scaling and type of the examples.
       num_samples: samples of a that the classifier averages.
       seed: seed of the noise, fixed: the same input gives the same output.
+      classifier: a key of `objectives.CLASSIFIERS`.
     """
 
-    def __init__(self, model: Model, splits: Splits, num_samples: int, seed: int):
+    def __init__(self, model: Model, splits: Splits, num_samples: int, seed: int, classifier: str):
         self._model, self._splits, self._num_samples = model, splits, num_samples
+        self._classifier = objectives.CLASSIFIERS[classifier]
         self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         dtype, name = (tf.uint8, "images") if splits.is_image else (tf.float32, "vectors")
         self._output = name
@@ -63,7 +65,7 @@ class Exported:
     def _seen(self, x: tf.Tensor) -> tf.Tensor:
         scaling = self._splits.scaling
         flat = (tf.cast(x, tf.float32) - scaling.offset) * scaling.scale
-        return tf.reshape(flat, [-1, self._model.sizes.x_dim])
+        return tf.reshape(flat, [-1, self._model.input_dim])
 
     def _given(self, x: tf.Tensor) -> tf.Tensor:
         """Returns images in [0, 1], vectors in the units of the source."""
@@ -71,7 +73,7 @@ class Exported:
         return shaped if self._splits.is_image else shaped / self._splits.scaling.scale + self._splits.scaling.offset
 
     def _classify(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        probs = self._model.classify(self._seen(x), self._num_samples, self._seed)
+        probs = self._classifier(self._model, self._seen(x), self._num_samples, self._seed)
         return {"probs": probs, "label": tf.argmax(probs, -1, output_type=tf.int32)}
 
     def _encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -102,7 +104,8 @@ def write(run: Run, num_samples: int | None = None) -> pathlib.Path:
     """Writes `export/<version>/` under the run, the version one above the last; returns the folder."""
     folder = run.path / "export"
     folder.mkdir(exist_ok=True)
-    exported = Exported(run.model, run.splits, num_samples or run.config.num_eval_samples, run.config.seed)
+    exported = Exported(run.model, run.splits, num_samples or run.config.num_eval_samples, run.config.seed,
+                        run.config.classifier)
     versions = [int(p.name) for p in folder.iterdir() if p.name.isdecimal()]
     target = folder / str(max(versions, default=0) + 1)
     with _folder_replacing(target) as temporary:

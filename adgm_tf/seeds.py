@@ -20,6 +20,7 @@ class Draw(enum.IntEnum):
     EVALUATION = 8
     FIGURE = 9
     NOISE = 10
+    FEATURES = 11
 
 
 def of_run(seed: int) -> tf.Tensor:

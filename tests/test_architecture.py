@@ -18,10 +18,10 @@ ROOMS = (
     ("errors", "family", "__init__"),
     ("files", "cli"),
     ("config",),
-    ("seeds", "metrics", "distributions", "figures"),
+    ("seeds", "metrics", "distributions", "figures", "contract"),
     ("conditionals", "data"),
     ("model",),
-    ("objectives", "pictures"),
+    ("objectives", "pictures", "features"),
     ("baselines",),
     ("systems",),
     ("evaluation",),
@@ -114,7 +114,7 @@ def test_the_model_knows_nothing_of_data_or_training():
 
 
 def test_objectives_see_the_contract_and_no_network():
-    assert set(imported_modules("objectives")) <= {"model", "seeds"}
+    assert set(imported_modules("objectives")) <= {"contract", "model", "seeds"}
 
 
 @pytest.mark.parametrize("name", LIBRARY)

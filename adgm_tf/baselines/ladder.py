@@ -45,7 +45,7 @@ class Ladder(tf.Module):
 
     def __init__(self, sizes: perceptron.Sizes, seed: int):
         super().__init__(name="ladder")
-        self.sizes = sizes
+        self.sizes, self.input_dim = sizes, sizes.x_dim
         steps = list(itertools.pairwise(sizes.layers))
         self.encoders = [perceptron.kernel(below, above, seed, i) for i, (below, above) in enumerate(steps)]
         self.decoders = [perceptron.kernel(above, below, seed, len(steps) + i)

@@ -40,7 +40,7 @@ class Classifier(tf.Module):
 
     def __init__(self, sizes: perceptron.Sizes, seed: int):
         super().__init__(name="vat")
-        self.sizes = sizes
+        self.sizes, self.input_dim = sizes, sizes.x_dim
         self.kernels = [perceptron.kernel(fan_in, n, seed, i)
                         for i, (fan_in, n) in enumerate(itertools.pairwise(sizes.layers))]
         self.gammas = [tf.Variable(tf.ones([n])) for n in sizes.hidden_units]

@@ -12,12 +12,12 @@ from typing import Any
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors, family, files
+from adgm_tf import errors, evaluation, family, files
 from adgm_tf.config import Config
 from adgm_tf.data import sources
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.evaluation import Evaluator
-from adgm_tf.training import actions, checkpoints, fitted, loop, results
+from adgm_tf.training import actions, checkpoints, fitted, loop, models, results
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.step import Trainer
@@ -38,7 +38,7 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
     if (pathlib.Path(config.run_dir) / splits_lib.FILE).exists():
         splits_lib.check(splits, config.run_dir)
     plan = plan_lib.make(config, splits)
-    trainer = Trainer(config, plan, splits, strategy)
+    trainer = Trainer(config, plan, splits, strategy, models.system(config))
     notes = [splits_lib.describe(splits), *plan.notes]
     print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
     run_dir = pathlib.Path(config.run_dir)
@@ -81,7 +81,7 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
         splits_lib.write(splits, write_dir)
         record = actions.Record(write_dir, trainer.step)
         actions.describe_run(record, config, notes)
-    evaluator = Evaluator(trainer.model, splits.scaling, config.num_eval_samples, config.eval_batch_size, config.seed)
+    evaluator = evaluation.evaluator(trainer.model, splits.scaling, config)
     validation = actions.Validation(record, trainer, evaluator, splits, kept, config.track_test)
     planned = [
         loop.Action(config.eval_every, validation),

@@ -38,8 +38,7 @@ class Trainer:
             self.schedule = schedules.Schedule(config, plan.steps_per_epoch, plan.num_steps)
             self.optimizer = tf_keras.optimizers.legacy.Adam(self.schedule)
             self.optimizer._create_all_weights(self.model.trainable_variables)
-            averaged = self.model.trainable_variables if config.ema_decay else []
-            self.averages = [tf.Variable(v, trainable=False) for v in averaged]
+            self.averages = averages_of(self.model, config)
         self.objective = objectives.Objective(
             config.num_samples, config.num_importance_samples, config.class_sum, config.top_k,
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
@@ -117,6 +116,8 @@ class Trainer:
         replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
         seed = seeds.fold(self.seed, step, replica)
         batch = self.batches.take(arrays, step, replica, seed)
+        if self.config.features_run:
+            batch = self._observed(batch, seeds.fold(seed, seeds.Draw.FEATURES))
         terms, gradients = self._gradients(batch, seed, schedules.kl_weight(self.config, step))
         if self.strategy.num_replicas_in_sync > 1:
             terms, gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, (terms, gradients))
@@ -132,6 +133,10 @@ class Trainer:
         report["learning_rate"] = self.schedule(step)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True), experimental_aggregate_gradients=False)
         return tf.stack([report[name] for name in self.names])
+
+    def _observed(self, batch: resident.Batch, seed: tf.Tensor) -> resident.Batch:
+        return batch._replace(x_labelled=self.model.observe(batch.x_labelled, seeds.fold(seed, 0)),
+                              x_unlabelled=self.model.observe(batch.x_unlabelled, seeds.fold(seed, 1)))
 
     def loss_and_gradients(self, batch: resident.Batch, seed: tf.Tensor,
                            kl_weight: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -158,6 +163,11 @@ class Trainer:
             self.strategy.extended.update(average, lambda a, v: a.assign_add(rate * (v - a)), args=(variable,))
 
 
+def averages_of(model: tf.Module, config: Config) -> list[tf.Variable]:
+    """Returns the averages of the weights, at first the weights themselves; none unless they are asked for."""
+    return [tf.Variable(v, trainable=False) for v in (model.trainable_variables if config.ema_decay else [])]
+
+
 def binarizes(config: Config, splits: Splits) -> bool:
     """Whether training draws binary pixels.
 
@@ -167,5 +177,7 @@ def binarizes(config: Config, splits: Splits) -> bool:
     if config.binarization == "bernoulli" and not splits.is_image:
         raise errors.UserError(f"binarization=bernoulli: {config.dataset} has real vectors; use none")
     if config.binarization == "auto":
-        return config.model in family.FAMILY and model_lib.likelihood(config, splits.is_image) == "bernoulli"
+        if config.model not in family.FAMILY or not splits.is_image:
+            return False
+        return bool(config.features_run) or model_lib.likelihood(config, splits.is_image) == "bernoulli"
     return config.binarization == "bernoulli"

@@ -1,0 +1,82 @@
+"""M1+M2: features of a frozen m1 in the place of x; and the two classifiers."""
+
+import building
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from adgm_tf import model as model_lib
+from adgm_tf import objectives, seeds
+from adgm_tf.conditionals import Trunk
+from adgm_tf.features import Features
+
+B, F = 4, 3
+
+
+@pytest.fixture(scope="module")
+def m1():
+    return building.model("m1", latent_dim=F, likelihood="bernoulli")
+
+
+@pytest.fixture(scope="module")
+def pair(m1):
+    """M2 on the features, and the same M2 without them."""
+    sizes = model_lib.Sizes(F, 0, building.Z, building.C, "gaussian", Trunk((9, 8)))
+    alone = model_lib.GenerativeModel(model_lib.FAMILY["m2"], sizes, 0)
+    whole = model_lib.GenerativeModel(model_lib.FAMILY["m2"], sizes, 0, features=Features(m1))
+    for variable, other in zip(whole.trainable_variables, alone.trainable_variables, strict=True):
+        variable.assign(building.normal(variable.shape, 5))
+        other.assign(variable)
+    return whole, alone
+
+
+def examples():
+    return building.examples(B, "bernoulli")
+
+
+def test_features_are_draws_of_q_z_and_their_mean(m1):
+    features, x = Features(m1), examples()
+    mean = m1.encode(x).z
+    np.testing.assert_allclose(features(x), mean, rtol=1e-6)
+    draws = np.stack([features(x, building.seed(i)) for i in range(400)])
+    stddev = m1.conditionals["q_z"]({"x": x[None, :, None]}).stddev()[0, :, 0].numpy()
+    standard = (draws - mean.numpy()) / stddev
+    assert abs(standard.mean()) < 0.05
+    assert abs(standard.std() - 1) < 0.05
+    np.testing.assert_array_equal(features(x, building.seed(1)), features(x, building.seed(1)))
+
+
+def test_training_leaves_the_first_stage_alone(pair, m1):
+    whole, alone = pair
+    assert [v.shape for v in whole.trainable_variables] == [v.shape for v in alone.trainable_variables]
+    assert not {v.ref() for v in whole.trainable_variables} & {v.ref() for v in m1.variables}
+    assert {v.ref() for v in m1.variables} < {v.ref() for v in whole.variables}
+
+
+def test_what_a_user_asks_goes_through_the_features(pair, m1):
+    whole, alone = pair
+    x = examples()
+    z1 = m1.encode(x).z
+    np.testing.assert_allclose(whole.classify(x, 1, building.seed(1)), alone.classify(z1, 1, building.seed(1)),
+                               rtol=1e-5)
+    np.testing.assert_allclose(whole.encode(x).z, alone.encode(z1).z, rtol=1e-5)
+    np.testing.assert_allclose(whole.reconstruct(x), m1.generate(None, alone.reconstruct(z1)), rtol=1e-5)
+    y, z = building.classes(B), building.normal([B, building.Z], 2)
+    np.testing.assert_allclose(whole.generate(y, z), m1.generate(None, alone.generate(y, z)), rtol=1e-5)
+    np.testing.assert_allclose(objectives.unlabelled_bound_of(whole, x, 1, building.seed(1)),
+                               objectives.unlabelled_bound_of(alone, z1, 1, building.seed(1)), rtol=1e-5)
+    kl, expected = (of.kl_per_unit(v, building.seed(1))["z"] for of, v in ((whole, x), (alone, z1)))
+    np.testing.assert_allclose(kl, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["adgm", "sdgm", "m2"])
+def test_the_bound_classifies_as_bayes_rule_over_its_classes(name):
+    model, K = building.model(name), 3
+    x = building.examples(B)
+    probs = objectives.classify_by_bound(model, x, K, building.seed(1)).numpy().astype(np.float64)
+    a_seed, z_seed = (seeds.fold(building.seed(1), d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
+    auxiliary = model.sample_auxiliary(x, K, a_seed)
+    log_weight = model.log_weight(x, tf.range(building.C)[None, None], auxiliary, z_seed).numpy().astype(np.float64)
+    joint = np.exp(log_weight - log_weight.max((0, 2), keepdims=True)).mean(0)
+    np.testing.assert_allclose(probs, joint / joint.sum(-1, keepdims=True), rtol=2e-4, atol=1e-7)
+    np.testing.assert_allclose(probs.sum(-1), 1, rtol=1e-6)

@@ -1,0 +1,63 @@
+"""M1+M2 in its two stages, each a process of its own."""
+
+import json
+
+import numpy as np
+import process
+import pytest
+import tensorflow as tf
+
+from adgm_tf import runs
+
+pytestmark = pytest.mark.process
+
+SECOND = ("--model=m2", "--features_run=m1", "--num_steps=20", "--run_dir=m2")
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory):
+    """A folder with both runs and an export, and how their processes ended."""
+    cwd = tmp_path_factory.mktemp("features")
+    first = process.forked("train", *process.TINY, "--model=m1", "--num_labels=0", "--num_steps=20", "--run_dir=m1",
+                           cwd=cwd)
+    second = process.forked("train", *process.TINY, *SECOND, cwd=cwd)
+    export = process.forked("export", "--run_dir=m2", cwd=cwd)
+    return cwd, (first, second, export)
+
+
+def test_both_stages_end_well(stages):
+    cwd, ends = stages
+    assert [(done.code, done.err) for done in ends] == [(0, "")] * 3
+    assert 0 <= json.loads((cwd / "m2" / "results.json").read_text())["test_error_percent"] <= 100
+
+
+def test_the_first_stage_is_what_it_was(stages, monkeypatch):
+    cwd, _ = stages
+    monkeypatch.chdir(cwd)
+    first, second = runs.load("m1"), runs.load("m2")
+    kept = zip(first.model.variables, second.model.features.m1.variables, strict=True)
+    assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in kept)
+    x = tf.constant(second.splits.scaling(second.splits.test.x[:5]))
+    assert second.model.observe(x).shape == (5, 4)
+    assert second.model.reconstruct(x).shape == x.shape
+
+
+def test_the_export_answers_as_the_run(stages, monkeypatch):
+    cwd, (_, _, export) = stages
+    monkeypatch.chdir(cwd)
+    run = runs.load("m2")
+    served = tf.saved_model.load(export.out.strip())
+    x = run.splits.test.x[:7]
+    np.testing.assert_allclose(served.signatures["serving_default"](images=tf.constant(x))["probs"],
+                               run.evaluator().probs(run.splits.test)[:7], rtol=1e-5)
+
+
+def test_features_are_those_of_an_m1_on_the_same_data(stages):
+    cwd, _ = stages
+    for flags, message in ((["--features_run=m2"], "features_run=m2: its model must be m1, and is m2"),
+                           (["--features_run=m1", "--dataset=moons"], "features_run=m1: its dataset must be moons"),
+                           (["--features_run=m1", "--trunk=convolutional"], "the features of m1 are no images")):
+        done = process.forked("train", *process.TINY, "--model=m2", *flags, "--run_dir=other", cwd=cwd)
+        assert process.is_one_error(done), done
+        assert message in done.err
+        assert not (cwd / "other").exists()
