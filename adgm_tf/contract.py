@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
 
@@ -49,6 +49,7 @@ class Encoding(NamedTuple):
     y: tf.Tensor
 
 
+@runtime_checkable
 class Features(Protocol):
     """What may stand between the examples and the x that a model observes."""
 

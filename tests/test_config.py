@@ -16,8 +16,8 @@ def other_value(field):
     """A valid value of the field that is not its default."""
     if field.metadata["choices"]:
         return next(c for c in field.metadata["choices"] if c != field.default)
-    if field.name == "num_labels":
-        return "all"
+    if field.name in ("num_labels", "num_unlabelled"):
+        return {"num_labels": "all", "num_unlabelled": "12"}[field.name]
     if field.type == "bool":
         return not field.default
     return OTHER[field.type]
