@@ -134,8 +134,8 @@ class Config:
             raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
         for name in ("features_run", "classifier"):
             if self.model not in family.FAMILY and getattr(self, name) not in ("", "q_y"):
-                raise errors.UserError(f"{name}={getattr(self, name)}: {self.model} has no such option; use a model of the "
-                                       f"family ({', '.join(family.FAMILY)})")
+                raise errors.UserError(f"{name}={getattr(self, name)}: not with model={self.model}; with one of "
+                                       f"{', '.join(family.FAMILY)}")
         if self.learning_rate == 0:
             raise errors.UserError("learning_rate=0.0: must be above 0")
         if self.learning_rate_schedule == "staircase" and self.staircase_epochs == 0:

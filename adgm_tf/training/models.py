@@ -14,7 +14,7 @@ from adgm_tf.training import checkpoints, step
 
 
 def system(config: Config) -> systems.System:
-    """Returns the system of `config.model`; its model observes the features of `config.features_run` if that names a run.
+    """Returns the system of `config.model`, whose model observes the features of `config.features_run` if it is given.
 
     Building it raises:
       UserError: an option does not fit the data, or there is no run of m1 on the same data set.
@@ -22,7 +22,8 @@ def system(config: Config) -> systems.System:
     found = systems.SYSTEMS[config.model]
     if not config.features_run:
         return found
-    return dataclasses.replace(found, build=lambda config, *shape: found.build(config, *shape, _features(config, *shape)))
+    return dataclasses.replace(
+        found, build=lambda config, *shape: found.build(config, *shape, _features(config, *shape)))
 
 
 def _features(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int) -> Features:
