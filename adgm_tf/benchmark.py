@@ -3,6 +3,7 @@
 python -m adgm_tf.benchmark --json=FILE            everything
 python -m adgm_tf.benchmark --quick --json=FILE    at most 5 minutes
 python -m adgm_tf.benchmark --check=FILE           compares with the ratios stored in FILE
+python -m adgm_tf.benchmark --show=FILE            prints FILE as Markdown
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("quick", False, "Only what the main ratios need.")
     flags.DEFINE_string("check", None, "Leave with status 2 if a ratio is worse than the one stored in this file, "
                         "of an earlier --json, by more than --tolerance.")
+    flags.DEFINE_string("show", None, "Print this file, of an earlier --json, as Markdown, and measure nothing.")
     flags.DEFINE_float("tolerance", 0.15, "Fraction by which a checked ratio may be worse.", lower_bound=0)
     flags.DEFINE_integer("rounds", 7, "Turns that each case gets.", lower_bound=1)
     flags.DEFINE_list("only", [], "Names of the cases to measure.")
@@ -32,9 +34,13 @@ def define_flags() -> None:
 def main() -> None:
     """Prints the table."""
     values = flags.FLAGS
-    stored = _stored(values.check) if values.check else None
+    stored = _stored("check", values.check)["ratios"] if values.check else None
+    shown = _stored("show", values.show) if values.show else None
     with cli.quietly():
         from adgm_tf.benchmarking import processes, tables
+    if shown:
+        print(tables.markdown(shown))
+        return
     if values.alone:
         print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
         return
@@ -46,12 +52,13 @@ def main() -> None:
         tables.check(found, stored, values.tolerance)
 
 
-def _stored(path: str) -> dict:
+def _stored(flag: str, path: str) -> dict:
     try:
         with open(path) as stream:  # noqa: PTH123
-            return json.load(stream)["ratios"]
+            stored = json.load(stream)
+        return {name: stored[name] for name in ("cases", "ratios")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise errors.UserError(f"check={path}: is not a file that --json wrote ({error})") from None
+        raise errors.UserError(f"{flag}={path}: is not a file that --json wrote ({error})") from None
 
 
 if __name__ == "__main__":

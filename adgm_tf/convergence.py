@@ -15,7 +15,7 @@ from adgm_tf import errors, figures, files
 RUN = ("row", "split_seed", "seed")
 ERRORS = {"test": "test_error_percent", "hidden": "transductive_error_percent"}
 NAMES = {"test": "test images", "hidden": "training images with hidden labels"}
-COLUMNS = (*RUN, "step", "epoch", *ERRORS.values())
+COLUMNS = (*RUN, "step", "epoch", "seconds", *ERRORS.values())
 
 
 def collect(patterns: Sequence[str]) -> pd.DataFrame:
@@ -29,11 +29,12 @@ def _points(run_dir: pathlib.Path) -> pd.DataFrame:
     config = json.loads((run_dir / "config.json").read_text())
     recorded = files.read_json_lines(run_dir / "metrics.jsonl")
     passes = [line["epoch"] / line["step"] for line in recorded if "epoch" in line]
+    seconds = {line["step"]: line["seconds"] for line in recorded if "seconds" in line}
     points = pd.DataFrame([line for line in recorded if "test_error_percent" in line]).reindex(columns=COLUMNS)
     if points.empty or not passes:
         return points.iloc[:0]
     return points.assign(row=run_dir.parent.name, split_seed=config["split_seed"], seed=config["seed"],
-                         epoch=points["step"] * passes[-1])
+                         epoch=points["step"] * passes[-1], seconds=points["step"].map(seconds))
 
 
 def merged(stored: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
@@ -62,6 +63,18 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
         points = points.sort_values(["rank", *RUN, "step"], ignore_index=True)[list(COLUMNS)].infer_objects()
         files.write_text(path, points.to_csv(index=False, float_format="%.4f"))
     return points
+
+
+def reached(points: pd.DataFrame, thresholds: Sequence[float]) -> str:
+    """Returns, as Markdown, the first evaluation of each run whose test error is at most each threshold."""
+    lines = ["| row | split | test error at most, % | steps | minutes of training |", "|---|---|---|---|---|"]
+    for (row, split, _), run in points.groupby(list(RUN), sort=False):
+        for threshold in thresholds:
+            below = run[run["test_error_percent"] <= threshold]
+            first = below.loc[below["step"].idxmin()] if len(below) else None
+            when = "not reached | -" if first is None else f"{first['step']:,} | {first['seconds'] / 60:.1f}"
+            lines.append(f"| {row} | {split} | {threshold:g} | {when} |")
+    return "\n".join(lines)
 
 
 def curves(points: pd.DataFrame, kinds: Sequence[str]) -> list[figures.Curve]:

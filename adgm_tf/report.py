@@ -10,7 +10,7 @@ import pathlib
 
 from absl import flags
 
-from adgm_tf import cli
+from adgm_tf import cli, errors
 
 
 def define_flags() -> None:
@@ -27,6 +27,8 @@ def define_flags() -> None:
     flags.DEFINE_string("curves_csv", None, "File of the points of --curves; the same name with .csv if not given.")
     flags.DEFINE_list("errors", ["test"], "What --curves draws: test, hidden (unlabelled examples whose labels are "
                       "hidden from the model), or both.")
+    flags.DEFINE_list("reached", [], "Test errors, %: with --curves, print after how many steps and minutes each run "
+                      "first got there.")
 
 
 def main() -> None:
@@ -48,12 +50,18 @@ def main() -> None:
 
 def _draw(patterns: list[str]) -> None:
     values = flags.FLAGS
-    from adgm_tf import convergence, errors
+    from adgm_tf import convergence
     for kind in values.errors:
         errors.lookup(convergence.ERRORS, "errors", kind)
+    try:
+        thresholds = [float(v) for v in values.reached]
+    except ValueError:
+        raise errors.UserError(f"reached={','.join(values.reached)}: must be numbers with commas between") from None
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
     points = convergence.update(path, convergence.collect(patterns), values.order, values.merge)
     convergence.draw(points, values.errors, values.curves)
+    if thresholds:
+        print(convergence.reached(points, thresholds))
     print(values.curves)
 
 

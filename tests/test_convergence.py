@@ -16,7 +16,7 @@ def recorded(folder, split, tests, hidden=None, steps_per_epoch=50):
         step = 100 * (i + 1)
         also = {} if hidden is None else {"transductive_error_percent": hidden[i]}
         lines += [{"step": step, "set": "valid", "test_error_percent": error, **also},
-                  {"step": step, "set": "train", "epoch": step / steps_per_epoch}]
+                  {"step": step, "set": "train", "epoch": step / steps_per_epoch, "seconds": 0.6 * step}]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
 
 
@@ -35,6 +35,12 @@ def test_a_curve_is_the_runs_of_a_row_where_all_of_them_recorded(runs):
     np.testing.assert_allclose(a.values, [[9, 9]])
     np.testing.assert_allclose(b.x, [2, 4])
     np.testing.assert_allclose(b.values, [[8, 4], [10, 6]])
+
+
+def test_a_threshold_is_reached_at_the_first_evaluation_below_it(runs):
+    lines = convergence.reached(convergence.collect([f"{runs}/b/*"]), [5.0, 2.0]).splitlines()[2:]
+    assert lines == ["| b | 0 | 5 | 200 | 2.0 |", "| b | 0 | 2 | 300 | 3.0 |", "| b | 1 | 5 | not reached | - |",
+                     "| b | 1 | 2 | not reached | - |"]
 
 
 def test_both_errors_of_a_row_share_its_colour(runs):

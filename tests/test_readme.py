@@ -1,3 +1,4 @@
+import json
 import pathlib
 import re
 
@@ -18,6 +19,11 @@ def test_result_tables_are_those_of_the_results(path):
     assert reporting.markdown(reporting.read(path)) in README
     assert (path.parent / "environment.json").is_file()
     assert (path.parent / "run.sh").is_file() or path.parent.with_suffix(".sh").is_file()
+
+
+def test_benchmark_tables_are_those_of_the_measurement():
+    from adgm_tf.benchmarking import tables
+    assert tables.markdown(json.loads((ROOT / "launch/benchmark/benchmark.json").read_text())) in README
 
 
 @pytest.mark.parametrize("document", ["README.md", "BUILD.md"])

@@ -28,6 +28,7 @@ class Case:
     num_samples: int = 1
     num_classes: int = 10
     normalization: str = "none"
+    consistency: str = "none"
     compute_dtype: str = "float32"
     xla: bool = False
 
@@ -39,15 +40,16 @@ class Case:
             parts.append(f"{self.num_samples} samples")
         if self.num_classes != 10:
             parts.append(f"{self.num_classes} classes")
-        parts += [v for v in (self.normalization, self.compute_dtype) if v not in ("none", "float32")]
+        options = (self.normalization, self.consistency, self.compute_dtype)
+        parts += [v for v in options if v not in ("none", "float32")]
         return ", ".join([*parts, *(["xla"] if self.xla else [])])
 
     def config(self) -> Config:
-        """Returns the configuration: the sizes of the poster, no consistency term."""
+        """Returns the configuration: the sizes of the poster."""
         return Config(
             model=self.model, class_sum="topk" if self.mode == "topk" else "exact", num_samples=self.num_samples,
             labelled_batch_size=self.batch_size, unlabelled_batch_size=self.batch_size, xla=self.xla,
-            normalization=self.normalization, compute_dtype=self.compute_dtype, consistency="none",
+            normalization=self.normalization, compute_dtype=self.compute_dtype, consistency=self.consistency,
             num_labels=str(max(100, self.num_classes)))
 
     def trainer(self, strategy: tf.distribute.Strategy | None = None) -> Trainer:
@@ -85,6 +87,8 @@ QUICK = {
     "exact_xla": Case(xla=True),
 }
 FULL = QUICK | {
+    "defaults_topk": Case("sdgm", "topk", consistency="vat"),
+    "defaults_exact": Case("sdgm", consistency="vat"),
     "topk_xla": Case(mode="topk", xla=True),
     "icml_exact": Case("adgm_icml"),
     "icml_naive": Case("adgm_icml", "naive"),
@@ -114,6 +118,7 @@ RATIOS = {
     "batch_normalization_over_none": ("exact_batch", "exact"),
     "xla_over_plain": ("exact", "exact_xla"),
     "icml_exact_over_naive": ("icml_naive", "icml_exact"),
+    "defaults_topk_over_exact": ("defaults_exact", "defaults_topk"),
     "icml_topk_over_exact": ("icml_exact", "icml_topk"),
 }
 # Ratios whose arithmetic is counted too, as <name>_counted.

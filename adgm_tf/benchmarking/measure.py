@@ -16,6 +16,8 @@ from adgm_tf.training.step import Trainer
 
 PRODUCT = counting.Product(10_000, 500, 500, False, False)
 SECONDS_A_TURN = 0.7
+# Cases whose matrix products are also timed with nothing between them: what is left of a step is everything else.
+ALSO_PRODUCTS_ALONE = ("exact", "topk")
 
 
 class Timed:
@@ -76,8 +78,9 @@ def measure(chosen: Mapping[str, cases.Case], rounds: int) -> dict[str, Any]:
     timed = {name: Timed(trainer.train) for name, trainer in trainers.items()}
     timed["products_float32"] = products_alone([PRODUCT])
     timed["products_bfloat16"] = products_alone([PRODUCT], tf.bfloat16)
-    if "exact" in chosen:
-        timed["products_of_exact"] = products_alone(products["exact"])
+    for name in ALSO_PRODUCTS_ALONE:
+        if name in chosen:
+            timed[f"products_of_{name}"] = products_alone(products[name])
     for _ in range(rounds):
         for work in timed.values():
             work.turn()
@@ -104,8 +107,11 @@ def _ratios(figures: Mapping[str, dict], timed: Mapping[str, Timed]) -> dict[str
     measured = {name: (above, below) for name, (above, below) in cases.RATIOS.items()
                 if above in figures and below in figures}
     spreads = {name: paired(*pair) for name, pair in measured.items()}
-    if "products_of_exact" in timed:
-        spreads["products_of_exact_over_exact"] = paired("products_of_exact", "exact")
+    for name in ALSO_PRODUCTS_ALONE:
+        if f"products_of_{name}" in timed:
+            spreads[f"products_of_{name}_over_{name}"] = paired(f"products_of_{name}", name)
+    if all(f"products_of_{name}" in timed for name in ALSO_PRODUCTS_ALONE):
+        spreads["topk_over_exact_products_alone"] = paired("products_of_exact", "products_of_topk")
     ratios = {name: spread["median"] for name, spread in spreads.items()}
     for name in cases.COUNTED:
         if name in measured:

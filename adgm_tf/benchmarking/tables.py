@@ -20,6 +20,22 @@ SMALLER_IS_BETTER = ("topk_1000_over_10_classes", "exact_1000_over_10_classes", 
                      "two_devices_over_one", "two_processes_over_one")
 
 
+# What the project asks of a ratio: at least or at most a number, or that share of the counted ratio of the same name.
+TARGETS = {
+    "exact_of_matmul_peak_float32": (">=", 0.8, False),
+    "exact_over_naive": (">=", 1.0, True),
+    "topk_over_exact": (">=", 0.9, True),
+    "topk_over_exact_10_samples": (">=", 0.9, True),
+    "topk_1000_over_10_classes": ("<=", 1.3, False),
+    "ten_over_one_samples": ("<=", 10.0, False),
+    "non_matmul_share_float32": ("<=", 0.2, False),
+    "layer_normalization_over_none": ("<=", 1.15, False),
+    "batch_normalization_over_none": ("<=", 1.15, False),
+    "bfloat16_over_float32_batch_100": (">=", 1.4, False),
+    "bfloat16_over_float32_batch_500": (">=", 2.0, False),
+}
+
+
 def run(quick: bool, only: Sequence[str], rounds: int) -> dict[str, Any]:
     """Measures the quick cases, or all, or those named; returns everything that was found."""
     table = cases.QUICK if quick else cases.FULL
@@ -56,6 +72,32 @@ def _row(figures: Mapping[str, Any]) -> dict[str, str]:
             "GFLOP a step": f"{figures['gigaflop_per_step']:.2f}", "GFLOP/s": f"{figures['gflops']:.0f}",
             "of product rate": f"{figures['of_product_rate']:.2f}",
             "peak MiB": f"{figures['peak_memory_mib']:.0f}" if "peak_memory_mib" in figures else ""}
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """Returns the cases, and the ratios beside their targets, as the tables that the README shows."""
+    rows = [_row(figures) for figures in found["cases"].values()]
+    return "\n\n".join((_grid(list(rows[0]), [list(row.values()) for row in rows]),
+                        _grid(["ratio", "measured", "target", "met"], _targets(found["ratios"]))))
+
+
+def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows))
+
+
+def _targets(ratios: Mapping[str, float]) -> list[list[str]]:
+    rows = []
+    for name, value in ratios.items():
+        if name.endswith("_counted"):
+            continue
+        row = [name.replace("_", " "), f"{value:.3f}", "", ""]
+        if name in TARGETS:
+            sign, bound, of_counted = TARGETS[name]
+            bound *= ratios[f"{name}_counted"] if of_counted else 1
+            row[2:] = [f"{sign} {bound:.2f}" + (" (counted)" if of_counted else ""),
+                       "yes" if (value >= bound if sign == ">=" else value <= bound) else "no"]
+        rows.append(row)
+    return rows
 
 
 def check(found: Mapping[str, Any], stored: Mapping[str, float], tolerance: float) -> None:

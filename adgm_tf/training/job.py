@@ -94,24 +94,24 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     with loop.Interrupts() as interrupts:
         try:
             profiler = loop.Profiler(str(write_dir / "train"), config.profile_steps)
-            seconds = loop.train(trainer, planned, interrupts, config.steps_per_call, profiler, record.seconds)
+            spent = loop.train(trainer, planned, interrupts, config.steps_per_call, profiler, record.seconds)
         except loop.Interrupted as stop:
             kept.save()
             stop.run_dir = config.run_dir
             raise
-    measured = _results(config, trainer, splits, evaluator, kept, seconds)
+    measured = _results(config, trainer, splits, evaluator, kept, spent)
     files.write_json(write_dir / "results.json", measured)
     actions.describe_results(record, trainer.step, measured)
     return measured
 
 
 def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,
-             kept: checkpoints.Checkpoints, seconds: float) -> dict[str, Any]:
+             kept: checkpoints.Checkpoints, spent: tuple[float, float]) -> dict[str, Any]:
     sees_labels = actions.sees_labels(trainer)
     with trainer.evaluation_weights():
         measured = {"model": config.model, "dataset": config.dataset, "num_labels": len(splits.labelled),
                     "num_valid_labels": len(splits.valid), "run_dir": config.run_dir,
-                    "steps": trainer.step, "seconds": seconds,
+                    "steps": trainer.step, "seconds": spent[0], "seconds_between_calls": spent[1],
                     "classification_weight": trainer.plan.classification_weight,
                     **results.measure(evaluator, splits, sees_labels)}
     if len(splits.valid):

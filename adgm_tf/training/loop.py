@@ -93,8 +93,11 @@ class Profiler:
 
 
 def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, steps_per_call: int,
-          profiler: Profiler, seconds: float = 0.0) -> float:
-    """Trains up to the planned number of steps; returns `seconds` and what training itself took on top of it.
+          profiler: Profiler, seconds: float = 0.0) -> tuple[float, float]:
+    """Trains up to the planned number of steps.
+
+    Returns:
+      `seconds` and what training itself took on top of it; the seconds of the actions between its calls.
 
     A call of the compiled loop ends at the next multiple of `steps_per_call` or of an action's `every`.
 
@@ -102,7 +105,7 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
       UserError: a term of the loss is not finite; the message names it and the step.
       Interrupted: a signal came, on any worker.
     """
-    plan = trainer.plan
+    plan, between = trainer.plan, 0.0
     while (step := trainer.step) < plan.num_steps:
         everies = (steps_per_call, *(action.every for action in actions))
         end = profiler.end(step, min(plan.num_steps, *(every * (step // every + 1) for every in everies)))
@@ -115,12 +118,14 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
         examples = (end - step) * (plan.labelled_batch_size + plan.unlabelled_batch_size)
         event = Event(end, end / plan.steps_per_epoch, mean, examples / elapsed, seconds,
                       end == plan.num_steps)
+        start = time.perf_counter()
         for action in actions:
             if end % action.every == 0 or event.is_last:
                 action.do(event)
+        between += time.perf_counter() - start
         if trainer.any_worker(bool(interrupts.number)) and not event.is_last:
             raise Interrupted(interrupts.number or signal.SIGTERM, end)
-    return seconds
+    return seconds, between
 
 
 def _check_finite(terms: dict[str, float], step: int) -> None:
