@@ -66,7 +66,7 @@ def test_stored_curves_stay_and_longer_ones_replace_shorter(runs, tmp_path):
 def test_points_are_written_with_four_decimals(tmp_path):
     recorded(tmp_path / "a" / "0", 0, [100 / 3], steps_per_epoch=59)
     convergence.update(tmp_path / "curves.csv", convergence.collect([f"{tmp_path}/a/*"]))
-    assert (tmp_path / "curves.csv").read_text().splitlines()[1] == "a,0,0,100,1.6949,60.0,33.3333,"
+    assert (tmp_path / "curves.csv").read_text().splitlines()[1] == "a,0,0,100,1.6949,60.0000,33.3333,"
 
 
 def test_nothing_recorded_is_an_error(tmp_path):
