@@ -17,7 +17,7 @@ setuptools.setup(
     license="MIT",
     license_files=["LICENSE"],
     packages=setuptools.find_packages(include=["adgm_tf", "adgm_tf.*"]),
-    python_requires=">=3.11,<3.13",
+    python_requires=">=3.11,<3.12",
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tf-keras>=2.21,<2.22",

@@ -6,14 +6,14 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${VENV:-$ROOT/.venv}"
 if [ ! -x "$VENV/bin/python" ]; then
   base=""
-  for candidate in "${PYTHON:-}" python3.11 python3.12 python3; do
-    if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
+  for candidate in "${PYTHON:-}" python3.11 python3; do
+    if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
       base="$candidate"
       break
     fi
   done
   if [ -z "$base" ]; then
-    echo "error: no Python 3.11 or 3.12 found; name one in PYTHON" >&2
+    echo "error: no Python 3.11 found; name one in PYTHON" >&2
     exit 2
   fi
   "$base" -m venv "$VENV"
