@@ -63,10 +63,11 @@ class Conditional(tf_keras.Model):
       density: a key of `distributions.DENSITIES`.
       trunk: the layers between.
       seed: seed of the initial weights.
+      wide_start: whether the parameters of the density start as wide as the hidden layers, not close to zero.
     """
 
     def __init__(self, name: str, parents: Mapping[str, int], variable: str, dim: int, density: str, trunk: Trunk,
-                 seed: int):
+                 seed: int, wide_start: bool = False):
         super().__init__(name=name)
         make = _Layers(trunk, f"{name}/{seed}")
         spec = distributions.DENSITIES[density]
@@ -82,7 +83,7 @@ class Conditional(tf_keras.Model):
         self.norms = [make.normalization() for _ in trunk.hidden_units]
         self.last = (make.decoder(spec.parameters_per_unit) if convolutional and variable == "x" else
                      make.dense(dim * spec.parameters_per_unit, trunk.hidden_units[-1], "parameters",
-                                spec.initial_stddev))
+                                None if wide_start else spec.initial_stddev))
         self.density = tfp.layers.DistributionLambda(
             spec.function, convert_to_tensor_fn=tfd.Distribution.mean, name=density)
 

@@ -64,6 +64,9 @@ class Config:
     auxiliary_dim: int = option(100, "Units of a; 0 leaves a out.", minimum=0)
     latent_dim: int = option(100, "Units of z.", minimum=1)
     freeze_auxiliary: bool = option(False, "Leave q(a|x) at its random start: an ablation.")
+    auxiliary_start: str = option("narrow", "Mean and log variance of q(a|x) start close to 0, or as wide as the "
+                                  "hidden layers, so that a says something of x before it is trained.",
+                                  choices=("narrow", "wide"))
     features_run: str = option("", "Run directory of an m1 on the same data, whose z takes the place of x: the second "
                                "stage of M1+M2.", resumable=True)
     class_prior: tuple[float, ...] = option((), "p(y), one probability a class; uniform if empty.", minimum=0)

@@ -39,11 +39,12 @@ class GenerativeModel(tf.Module):
       sizes: its dimensions.
       seed: seed of the initial weights.
       frozen: keys of the conditionals that keep their initial weights, such as q_a.
+      wide: keys of those whose parameters of the density start as wide as the hidden layers, not close to zero.
       features: takes the examples to the x that the model observes, and back; None if they are x.
     """
 
     def __init__(self, row: Row, sizes: Sizes, seed: int, frozen: tuple[str, ...] = (),
-                 features: Features | None = None):
+                 wide: tuple[str, ...] = (), features: Features | None = None):
         super().__init__(name="model")
         self.frozen, self.features = frozen, features
         self.input_dim = features.input_dim if features else sizes.x_dim
@@ -56,7 +57,8 @@ class GenerativeModel(tf.Module):
             parents = getattr(self.row, key)
             if parents:
                 self.conditionals[key] = Conditional(f"{key}_given_{parents}", {p: dims[p] for p in parents}, key[2],
-                                                     dims[key[2]], density, sizes.trunk, seed)
+                                                     dims[key[2]], density, sizes.trunk, seed,
+                                                     wide_start=key in wide)
         prior = sizes.class_prior or (1 / max(sizes.num_classes, 1),) * sizes.num_classes
         self.log_prior = [math.log(p) for p in prior]
         self.create_variables()
@@ -242,7 +244,8 @@ def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes:
     if config.freeze_auxiliary and not (row.q_a and config.auxiliary_dim):
         raise errors.UserError(f"freeze_auxiliary=true: {config.model} has no q(a|x) to freeze")
     frozen = ("q_a",) if config.freeze_auxiliary else ()
-    return GenerativeModel(row, sizes, config.seed, frozen, features)
+    wide = ("q_a",) if config.auxiliary_start == "wide" else ()
+    return GenerativeModel(row, sizes, config.seed, frozen, wide, features)
 
 
 def likelihood(config: Config, is_image: bool) -> str:

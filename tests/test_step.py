@@ -229,3 +229,13 @@ def test_what_has_no_auxiliary_cannot_freeze_it():
 def test_an_order_that_gives_labels_away_is_remarked_on():
     assert plan.remarks(Config()) == []
     assert "labels leak" in plan.remarks(Config(unlabelled_order="class_sorted"))[0]
+
+
+def test_a_wide_start_of_the_auxiliary_says_something_of_x_and_a_narrow_one_nothing():
+    kl = {}
+    for start in ("narrow", "wide"):
+        config = Config(model="adgm", auxiliary_start=start, consistency="none", class_sum="exact", **SMALL)
+        built = model_lib.build(config, (4,), False, 3)
+        kl[start] = built.kl_per_unit(building.examples(50, dim=4), building.seed(1))["a"].numpy() / 50
+    assert kl["narrow"].max() < 1e-3
+    assert kl["wide"].min() > 0.01
