@@ -70,10 +70,11 @@ def cross_entropy(logits, y):
 def perceptron_logits(built, x, moments=None):
     """VAT's logits; by the statistics of the batch unless others are given."""
     h = wide(x)
-    for i, (gamma, beta) in enumerate(zip(built.gammas, built.betas, strict=False)):
+    for i, (gamma, beta) in enumerate(zip(built.gammas, built.betas, strict=True)):
+        h = np.maximum(h, 0) if i else h
         h = h @ wide(built.kernels[i])
-        h = np.maximum(wide(gamma) * norm(h, moments[i] if moments else by_batch(h)) + wide(beta), 0)
-    return h @ wide(built.kernels[-1]) + wide(built.betas[-1])
+        h = wide(gamma) * norm(h, moments[i] if moments else by_batch(h)) + wide(beta)
+    return h
 
 
 def kl(p, q):
@@ -86,18 +87,19 @@ def test_vat_classifies_by_the_running_statistics():
     np.testing.assert_allclose(built.classify(x, 1, SEED), expected, rtol=1e-4)
 
 
-def test_vat_trains_by_the_statistics_of_its_batch(monkeypatch):
+def test_vat_trains_by_the_statistics_of_the_labelled_and_of_the_unlabelled_examples(monkeypatch):
     built, (x, y, x_unlabelled) = scattered("vat"), batch()
-    everything, seen, q_y = tf.concat([x, x_unlabelled], 0), [], built.q_y
+    seen, q_y = [], built.q_y
     monkeypatch.setattr(built, "q_y", lambda x, *args: seen.append(x) or q_y(x, *args))
     terms = terms_of(built, "vat")
-    logits = perceptron_logits(built, everything)
-    np.testing.assert_allclose(terms["classification"], cross_entropy(logits[:L], y), rtol=1e-4)
-    p = softmax(logits)
-    np.testing.assert_allclose(terms["unlabelled/entropy"], -(p * np.log(p)).sum(-1)[L:], rtol=1e-4)
-    np.testing.assert_allclose(np.linalg.norm(seen[-1] - everything, axis=-1), np.full(L + U, 0.7), rtol=1e-4)
-    np.testing.assert_allclose(terms["consistency"], kl(p, softmax(perceptron_logits(built, seen[-1]))), rtol=1e-3,
-                               atol=1e-5)
+    np.testing.assert_allclose(terms["classification"], cross_entropy(perceptron_logits(built, x), y), rtol=1e-4)
+    p = softmax(perceptron_logits(built, x_unlabelled))
+    np.testing.assert_allclose(terms["unlabelled/entropy"], -(p * np.log(p)).sum(-1), rtol=1e-4)
+    consistency = tf.split(terms["consistency"], [L, U])
+    for part, found, moved in zip((x, x_unlabelled), consistency, (seen[1], seen[3]), strict=True):
+        np.testing.assert_allclose(np.linalg.norm(moved - part, axis=-1), np.full(len(part), 0.7), rtol=1e-4)
+        expected = kl(softmax(perceptron_logits(built, part)), softmax(perceptron_logits(built, moved)))
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_the_direction_of_vat_is_one_power_iteration():
@@ -121,7 +123,7 @@ def test_the_direction_of_vat_is_one_power_iteration():
 
 def test_vat_keeps_perturbed_examples_out_of_the_running_statistics():
     built = scattered("vat")
-    before, h = by_running(built.running[0]), wide(tf.concat([batch()[0], batch()[2]], 0)) @ wide(built.kernels[0])
+    before, h = by_running(built.running[0]), wide(batch()[2]) @ wide(built.kernels[0])
     terms_of(built, "vat")
     for old, now, value in zip(before, by_running(built.running[0]), by_batch(h), strict=True):
         np.testing.assert_allclose(now, perceptron.MOMENTUM * old + (1 - perceptron.MOMENTUM) * value, rtol=1e-4,

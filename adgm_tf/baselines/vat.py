@@ -27,9 +27,11 @@ HIDDEN_UNITS = (1200, 600, 300, 150)
 
 
 class Classifier(tf.Module):
-    """q(y|x): hidden layers relu(gamma norm(W h) + beta), then logits W h + b.
+    """q(y|x): hidden layers relu(gamma norm(W h) + beta), and logits gamma norm(W h) + beta.
 
-    It keeps as much of the models' contract as classification and consistency see.
+    Without normalised logits the term is least where every unlabelled example gets the same answer, and training ends
+    there; the authors' code normalises them too. The class keeps as much of the models' contract as classification and
+    consistency see.
 
     Args:
       sizes: its dimensions.
@@ -43,21 +45,22 @@ class Classifier(tf.Module):
         self.sizes, self.input_dim = sizes, sizes.x_dim
         self.kernels = [perceptron.kernel(fan_in, n, seed, i)
                         for i, (fan_in, n) in enumerate(itertools.pairwise(sizes.layers))]
-        self.gammas = [tf.Variable(tf.ones([n])) for n in sizes.hidden_units]
-        self.betas = [tf.Variable(tf.zeros([n])) for n in (*sizes.hidden_units, sizes.num_classes)]
-        self.running = [perceptron.Running(n) for n in sizes.hidden_units]
+        self.gammas = [tf.Variable(tf.ones([n])) for n in sizes.layers[1:]]
+        self.betas = [tf.Variable(tf.zeros([n])) for n in sizes.layers[1:]]
+        self.running = [perceptron.Running(n) for n in sizes.layers[1:]]
 
     def logits(self, x: Float[tf.Tensor, "B D"], training: bool = False,
                update: bool = False) -> Float[tf.Tensor, "B C"]:
         """Logits of q(y|x); in training by the statistics of this batch, which `update` adds to the running ones."""
-        h = x
-        for weights, gamma, beta, running in zip(self.kernels, self.gammas, self.betas, self.running, strict=False):
+        h, logits = x, None
+        for weights, gamma, beta, running in zip(self.kernels, self.gammas, self.betas, self.running, strict=True):
             h = perceptron.product(h, weights, self.sizes.compute_dtype)
             moments = perceptron.moments_of(h) if training else running.moments()
             if update:
                 running.update(moments)
-            h = tf.nn.relu(gamma * perceptron.normalized(h, moments) + beta)
-        return perceptron.product(h, self.kernels[-1], self.sizes.compute_dtype) + self.betas[-1]
+            logits = gamma * perceptron.normalized(h, moments) + beta
+            h = tf.nn.relu(logits)
+        return logits
 
     def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
                          training: bool = False) -> Auxiliary:
@@ -88,18 +91,19 @@ def per_example(model: Classifier, x_labelled: Float[tf.Tensor, "L D"], y: Int[t
                 kl_weight: tf.Tensor | float = 1.0, training: bool = True) -> dict[str, tf.Tensor]:
     """Every term of the loss for every example: {name: [L], [U] or [L+U]}, nats.
 
-    The statistics of the perturbed examples stay out of the running ones.
+    Labelled and unlabelled examples are normalised apart. The running statistics follow the unlabelled examples as they
+    are, not perturbed, or the labelled if there are no others.
     """
     del kl_weight
-    x, L = tf.concat([x_labelled, x_unlabelled], 0), x_labelled.shape[0]
-    logits = model.logits(x, training, update=training)
-    terms = {"classification": objectives.classification(tfd.Categorical(logits=logits[None, :L]), y)}
+    parts = [x for x in (x_labelled, x_unlabelled) if x.shape[0]]
+    q_ys = [tfd.Categorical(logits=model.logits(x, training, update=training and x is parts[-1])[None]) for x in parts]
+    terms = {"classification": objectives.classification(q_ys[0], y)}
     if x_unlabelled.shape[0]:
-        terms["unlabelled/entropy"] = tfd.Categorical(logits=logits[L:]).entropy()
+        terms["unlabelled/entropy"] = q_ys[-1].entropy()[0]
     if objective.consistency == "vat":
-        terms["consistency"] = objectives.virtual_adversarial(
-            model, x, tfd.Categorical(logits=logits[None]), 1, seed, seeds.fold(seed, seeds.Draw.DIRECTION),
-            objective.consistency_radius, training)
+        terms["consistency"] = tf.concat([objectives.virtual_adversarial(
+            model, x, q_y, 1, seed, seeds.fold(seed, seeds.Draw.DIRECTION, i), objective.consistency_radius, training)
+            for i, (x, q_y) in enumerate(zip(parts, q_ys, strict=True))], 0)
     return terms
 
 
