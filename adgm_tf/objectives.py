@@ -177,7 +177,7 @@ def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_
     return unlabelled_bound(terms, classes, entropy, num_importance_samples)
 
 
-def classify_by_q_y(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
+def classify_by_q_y(model: tf.Module, x: Float[tf.Tensor, "B D"], num_samples: int,
                     seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
     """mean_K q(y|a_k,x): probabilities [B,C]."""
     return model.classify(x, num_samples, seed)
