@@ -93,11 +93,12 @@ def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
         axes.plot(line.x, line.values.mean(0), color=color, linestyle=("-", "--")[line.style], label=name)
         axes.fill_between(line.x, line.values.min(0), line.values.max(0), color=color, alpha=0.2, linewidth=0)
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log", xlim=(0, None))
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7), numticks=12))
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5, 7), numticks=12))
     axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2)
+    columns = 2 if max((len(line.name) for line in lines), default=0) < 40 else 1
+    figure.legend(loc="outside lower center", ncols=columns)
     return _drawn(figure)
 
 
