@@ -17,8 +17,8 @@ from adgm_tf.data import splits as splits_lib
 from adgm_tf.training import results
 from adgm_tf.training import strategy as strategy_lib
 
-USED = ("model", "dataset", "data_dir", "run_dir", "num_labels", "num_valid", "labelled_in_unlabelled", "split_seed",
-        "seed", "strategy")
+USED = ("model", "dataset", "data_dir", "run_dir", "num_labels", "num_valid", "num_unlabelled",
+        "labelled_in_unlabelled", "split_seed", "seed", "strategy")
 
 
 def run(config: Config) -> dict[str, Any]:
