@@ -46,7 +46,7 @@ class Config:
     seed: int = option(0, "Seed of the weights, the noise and the order of the batches.", minimum=0,
                       maximum=2**31 - 1)
 
-    num_steps: int = option(3600, "Training steps.", minimum=1, resumable=True)
+    num_steps: int = option(2400, "Training steps.", minimum=1, resumable=True)
     num_epochs: float = option(0.0, "If positive, replaces num_steps; an epoch is one pass over the unlabelled "
                                "examples (over the labelled ones if there are no others).", minimum=0, resumable=True)
     labelled_batch_size: int = option(100, "Labelled examples a step, over all replicas.", minimum=1)
