@@ -38,6 +38,7 @@ setuptools.setup(
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["beartype>=0.23,<0.24", "pytest>=9.2,<10", "ruff>=0.17,<0.18"],
+        "test": ["beartype>=0.23,<0.24", "pytest>=9.2,<10", "pytest-xdist>=3.8,<4",
+                 "ruff>=0.17,<0.18"],
     },
 )

@@ -91,7 +91,21 @@ def curves(points: pd.DataFrame, kinds: Sequence[str]) -> list[figures.Curve]:
     return drawn
 
 
-def draw(points: pd.DataFrame, kinds: Sequence[str], path: os.PathLike | str) -> None:
-    """Draws error against epochs, a mean a row, with a band from the least to the greatest of its runs."""
+def draw(points: pd.DataFrame, kinds: Sequence[str], path: os.PathLike | str, log_dir: str | None = None) -> None:
+    """Draws error against epochs, a mean a row, with a band from the least to the greatest of its runs.
+
+    Args:
+      points: what `update` returned.
+      kinds: keys of ERRORS.
+      path: the PNG file.
+      log_dir: folder of TensorBoard logs that get the picture too, under the name of the file.
+    """
     label = "test error, %" if list(kinds) == ["test"] else "error, %"
-    figures.write_png(path, figures.curves(curves(points, kinds), "epochs", label))
+    picture = figures.curves(curves(points, kinds), "epochs", label)
+    figures.write_png(path, picture)
+    if log_dir:
+        import tensorflow as tf
+        writer = tf.summary.create_file_writer(log_dir)
+        with writer.as_default(int(points["step"].max())):
+            tf.summary.image(pathlib.Path(path).stem, picture[None])
+        writer.close()

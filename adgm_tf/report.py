@@ -25,6 +25,7 @@ def define_flags() -> None:
     flags.DEFINE_string("curves", None, "Instead of the table, draw error against epochs to this PNG file, from what "
                         "--track_test recorded.")
     flags.DEFINE_string("curves_csv", None, "File of the points of --curves; the same name with .csv if not given.")
+    flags.DEFINE_string("tensorboard", None, "Folder of TensorBoard logs that --curves goes to too.")
     flags.DEFINE_list("errors", ["test"], "What --curves draws: test, hidden (unlabelled examples whose labels are "
                       "hidden from the model), or both.")
     flags.DEFINE_list("reached", [], "Test errors, %: with --curves, print after how many steps and minutes each run "
@@ -59,7 +60,7 @@ def _draw(patterns: list[str]) -> None:
         raise errors.UserError(f"reached={','.join(values.reached)}: must be numbers with commas between") from None
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
     points = convergence.update(path, convergence.collect(patterns), values.order, values.merge)
-    convergence.draw(points, values.errors, values.curves)
+    convergence.draw(points, values.errors, values.curves, values.tensorboard)
     if thresholds:
         print(convergence.reached(points, thresholds))
     print(values.curves)

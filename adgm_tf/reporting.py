@@ -16,11 +16,12 @@ from adgm_tf import errors, files
 
 COLUMNS = ("row", "split_seed", "seed", "test_error_percent", "best_valid_test_error_percent",
            "transductive_error_percent", "steps", "seconds", "num_valid_labels", "test_bound_nats",
-           "median_of_last_20_test_error_percent", "log_likelihood_nats")
+           "median_of_last_20_test_error_percent", "log_likelihood_nats", "valid_error_percent")
 WHOLE = ("split_seed", "seed", "steps", "num_valid_labels")
 CIRCUMSTANCES = ("versions", "hardware")
 KEY = ("row", "split_seed", "seed")
-SUMMARISED = {"test_error_percent": "test error %", "best_valid_test_error_percent": "best on validation %",
+SUMMARISED = {"test_error_percent": "test error %", "valid_error_percent": "validation error %",
+              "best_valid_test_error_percent": "best on validation %",
               "median_of_last_20_test_error_percent": "median of last 20 %",
               "transductive_error_percent": "transductive error %", "test_bound_nats": "test bound, nats",
               "log_likelihood_nats": "log-likelihood, nats", "seconds": "seconds"}

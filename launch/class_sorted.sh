@@ -12,4 +12,4 @@ if [ "${1:-}" != --redraw ]; then
 fi
 . "$launch/environment.sh"
 "$PYTHON" -m adgm_tf.report --runs="$(printf 'runs/table1/%s/*,' "${rows[@]}")" --merge --errors=test,hidden \
-  --curves="$launch/table1/class_sorted.png" --curves_csv="$launch/table1/class_sorted.csv"
+  --curves="$launch/table1/class_sorted.png" --curves_csv="$launch/table1/class_sorted.csv" --tensorboard=runs/figures

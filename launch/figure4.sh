@@ -12,4 +12,4 @@ fi
 . "$launch/environment.sh"
 order="$(IFS=,; echo "${rows[*]}")"
 "$PYTHON" -m adgm_tf.report --runs="$(printf 'runs/table1/%s/*,' "${rows[@]}")" --order="$order" --merge \
-  --curves="$launch/figure4/convergence.png" --curves_csv="$launch/figure4/curves.csv"
+  --curves="$launch/figure4/convergence.png" --curves_csv="$launch/figure4/curves.csv" --tensorboard=runs/figures

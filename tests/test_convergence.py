@@ -1,8 +1,10 @@
 import json
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adgm_tf import convergence, errors, figures
 
@@ -61,6 +63,16 @@ def test_stored_curves_stay_and_longer_ones_replace_shorter(runs, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(path), points)
     only = convergence.update(path, convergence.collect([f"{tmp_path}/later/*/*"]), keep=False)
     assert set(only["row"]) == {"b"}
+
+
+def test_the_figure_goes_to_a_file_and_to_tensorboard(runs, tmp_path):
+    points = convergence.collect([f"{runs}/*/*"])
+    convergence.draw(points, ["test"], tmp_path / "errors.png", str(tmp_path / "logs"))
+    events = EventAccumulator(str(tmp_path / "logs"), size_guidance={"tensors": 0}).Reload()
+    (event,) = events.Tensors("errors")
+    assert event.step == 300
+    size = plt.imread(tmp_path / "errors.png").shape
+    assert [int(v) for v in event.tensor_proto.string_val[:2]] == [size[1], size[0]]
 
 
 def test_points_are_written_with_four_decimals(tmp_path):

@@ -138,7 +138,7 @@ def test_tensorboard_has_every_term_by_name(events):
 
 def test_tensorboard_has_pictures_and_histograms(events):
     tags, found = events
-    assert {"kl_per_unit/a", "kl_per_unit/z", "samples by class", "reconstructions"} <= tags["train"]
+    assert {"kl_per_unit/a", "kl_per_unit/z", "samples by class", "reconstructions", "analogies"} <= tags["train"]
     width, height, png = found["train"].Tensors("samples by class")[-1].tensor_proto.string_val[:3]
     assert int(width) > 80
     assert int(height) > 80

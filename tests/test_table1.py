@@ -52,7 +52,14 @@ def test_every_row_has_its_flags():
 def test_flags_of_a_row_make_a_configuration(path, parse):
     config = config_lib.Config(**parse(f"--flagfile={LAUNCH}/table1/flags.txt", f"--flagfile={path}"))
     assert config.track_test
-    assert config.num_valid == (0 if "workshop" in path.stem else 1000)
+    assert config.num_valid == (0 if path.stem.startswith(("workshop", "best_honest")) else 1000)
+
+
+def test_variants_of_the_search_are_as_many_configurations_chosen_without_the_test_set(parse):
+    found = re.findall(r'^  \[(\S+)\]="(.*)"$', (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)
+    configs = [config_lib.Config(**parse(f"--flagfile={LAUNCH}/search/flags.txt", *f.split())) for _, f in found]
+    assert len(set(configs)) == len(found) > 1
+    assert all(c.num_valid == 1000 and not c.track_test for c in configs)
 
 
 @pytest.mark.parametrize(("flag", "line"), [("--row=sdmg", "error: row=sdmg: known: adgm_1mc adgm_10mc "),

@@ -154,7 +154,7 @@ def sees_labels(trainer: Trainer) -> bool:
 
 @dataclasses.dataclass
 class Pictures:
-    """Writes reconstructions, a class-by-sample grid and the KL of each unit to TensorBoard."""
+    """Writes reconstructions, a class-by-sample grid, analogies and the KL of each unit to TensorBoard."""
 
     record: Record
     trainer: Trainer
@@ -173,6 +173,9 @@ class Pictures:
             names = pictures.row_names(model, splits.class_names)
             drawn = {"samples by class": (pictures.class_grid(model, 10, self.seed), names),
                      "reconstructions": (pictures.reconstructions(model, shown), ["given", "reconstructed"])}
+            if model.has_classes:
+                rows = [f"example {i}" for i in range(len(shown))]
+                drawn["analogies"] = (pictures.analogies(model, shown, self.seed), rows)
         with self.record.writers["train"].as_default(event.step):
             for letter, values in kl.items():
                 tf.summary.histogram(f"kl_per_unit/{letter}", values)

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The best honest recipe, launch/table1/best_honest.txt, on ten splits: results.csv, curves.csv, curves.png beside this
+# script, and the minutes to 5, 3 and 2 % test error. Goes on where it stopped; runs that are not here keep their lines.
+# launch/best_honest/run.sh --data_dir=FOLDER [--split=S ...] [FLAG of table1.sh ...]
+# launch/best_honest/run.sh --redraw                              collects and draws what has been run
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+splits=(--split={0..9})
+[[ " $* " != *" --split="* ]] || splits=()
+if [ "${1:-}" != --redraw ]; then
+  "$here/../table1.sh" --row=best_honest ${splits[@]+"${splits[@]}"} "$@"
+fi
+. "$here/../environment.sh"
+"$PYTHON" -m adgm_tf.report --runs='runs/table1/best_honest/*' --csv="$here/results.csv" --merge
+"$PYTHON" -m adgm_tf.report --runs='runs/table1/best_honest/*' --merge --errors=test,hidden --reached=5,3,2 \
+  --curves="$here/curves.png" --curves_csv="$here/curves.csv"

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The search for the best honest recipe, in the small: one change at a time to the skip model with a virtual adversarial
+# term, one split of MNIST with 100 labels, 3,000 steps, compared on 1,000 validation images. Goes on where it stopped.
+# launch/search/run.sh --data_dir=FOLDER [--core=N] [--variant=NAME ...] [FLAG ...]
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+declare -A variants=(
+  [base]=""
+  [entropy_1]="--entropy_weight=1"
+  [radius_2.5]="--consistency_radius=2.5"
+  [beta_0.1]="--classification_beta=0.1"
+  [weight_8]="--consistency_weight=8"
+  [learning_rate_2e-3]="--learning_rate=2e-3"
+  [unlabelled_200]="--unlabelled_batch_size=200"
+)
+order=(base entropy_1 radius_2.5 beta_0.1 weight_8 learning_rate_2e-3 unlabelled_200)
+
+chosen=() flags=() pin=()
+for argument in "$@"; do
+  value="${argument#*=}"
+  case "$argument" in
+    --help | -h) sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+    --variant=*)
+      if [ -z "${variants[$value]+known}" ]; then
+        echo "error: variant=$value: known: ${order[*]}" >&2
+        exit 2
+      fi
+      chosen+=("$value") ;;
+    --core=*)
+      pin=(taskset -c "$value")
+      export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 ;;
+    *) flags+=("$argument") ;;
+  esac
+done
+[ ${#chosen[@]} -gt 0 ] || chosen=("${order[@]}")
+. "$here/../environment.sh"
+for variant in "${chosen[@]}"; do
+  run_dir="runs/search/$variant/0"
+  [ ! -f "$run_dir/results.json" ] || continue
+  # shellcheck disable=SC2086
+  ${pin[@]+"${pin[@]}"} "$PYTHON" -m adgm_tf.train --flagfile="$here/flags.txt" --run_dir="$run_dir" \
+    ${variants[$variant]} ${flags[@]+"${flags[@]}"}
+done
+"$PYTHON" -m adgm_tf.report --runs='runs/search/*/*' --csv="$here/results.csv" --merge --order="$(IFS=,; echo "${order[*]}")"
