@@ -12,8 +12,15 @@ declare -A variants=(
   [weight_8]="--consistency_weight=8"
   [learning_rate_2e-3]="--learning_rate=2e-3"
   [unlabelled_200]="--unlabelled_batch_size=200"
+  [wide]="--auxiliary_start=wide"
+  [frozen]="--auxiliary_start=wide --freeze_auxiliary"
+  [grey]="--binarization=none"
+  [grey_entropy_1]="--binarization=none --entropy_weight=1"
+  [grey_entropy_1_batch]="--binarization=none --entropy_weight=1 --normalization=batch"
+  [adgm_frozen]="--model=adgm --auxiliary_start=wide --freeze_auxiliary"
 )
-order=(base entropy_1 radius_2.5 beta_0.1 weight_8 learning_rate_2e-3 unlabelled_200)
+order=(base entropy_1 radius_2.5 beta_0.1 weight_8 learning_rate_2e-3 unlabelled_200 wide frozen adgm_frozen
+  grey grey_entropy_1 grey_entropy_1_batch)
 
 chosen=() flags=() pin=()
 for argument in "$@"; do
