@@ -10,6 +10,7 @@ declare -A variants=(
   [radius_2.5]="--consistency_radius=2.5"
   [beta_0.1]="--classification_beta=0.1"
   [weight_8]="--consistency_weight=8"
+  [weight_40]="--consistency_weight=40"
   [learning_rate_2e-3]="--learning_rate=2e-3"
   [unlabelled_200]="--unlabelled_batch_size=200"
   [wide]="--auxiliary_start=wide"
@@ -19,7 +20,7 @@ declare -A variants=(
   [grey_entropy_1_batch]="--binarization=none --entropy_weight=1 --normalization=batch"
   [adgm_frozen]="--model=adgm --auxiliary_start=wide --freeze_auxiliary"
 )
-order=(base entropy_1 radius_2.5 beta_0.1 weight_8 learning_rate_2e-3 unlabelled_200 wide frozen adgm_frozen
+order=(base entropy_1 radius_2.5 beta_0.1 weight_8 weight_40 learning_rate_2e-3 unlabelled_200 wide frozen adgm_frozen
   grey grey_entropy_1 grey_entropy_1_batch)
 
 chosen=() flags=() pin=()
