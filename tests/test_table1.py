@@ -55,11 +55,20 @@ def test_flags_of_a_row_make_a_configuration(path, parse):
     assert config.num_valid == (0 if path.stem.startswith(("workshop", "best_honest")) else 1000)
 
 
-def test_variants_of_the_search_are_as_many_configurations_chosen_without_the_test_set(parse):
-    found = re.findall(r'^  \[(\S+)\]="(.*)"$', (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)
-    configs = [config_lib.Config(**parse(f"--flagfile={LAUNCH}/search/flags.txt", *f.split())) for _, f in found]
-    assert len(set(configs)) == len(found) > 1
-    assert all(c.num_valid == 1000 and not c.track_test for c in configs)
+VARIANTS = re.findall(r'^  \[(\S+)\]="(.*)"$', (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)
+
+
+def test_variants_of_the_search_differ_and_are_all_in_its_order():
+    assert len({flags for _, flags in VARIANTS}) == len(VARIANTS) > 1
+    order = re.search(r"^order=\(([^)]*)\)", (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)[1].split()
+    assert sorted(order) == sorted(name for name, _ in VARIANTS)
+
+
+@pytest.mark.parametrize("flags", [flags for _, flags in VARIANTS], ids=[name for name, _ in VARIANTS])
+def test_a_variant_of_the_search_is_chosen_without_the_test_set(flags, parse):
+    config = config_lib.Config(**parse(f"--flagfile={LAUNCH}/search/flags.txt", *flags.split()))
+    assert config.num_valid == 1000
+    assert not config.track_test
 
 
 @pytest.mark.parametrize(("flag", "line"), [("--row=sdmg", "error: row=sdmg: known: adgm_1mc adgm_10mc "),
