@@ -1,4 +1,5 @@
-# Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON.
+# Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON;
+# `keep_to_core N` keeps what a script starts from then on to one core.
 # EXTRA names an extra to install too, such as test; $PYTHON chooses the Python that makes the environment,
 # $VENV where it goes.
 
@@ -30,3 +31,8 @@ if [ ! -f "$stamp" ] || [ "$ROOT/setup.py" -nt "$stamp" ]; then
   fi
   touch "$stamp"
 fi
+
+keep_to_core() {
+  taskset -c -p "$1" $$ >/dev/null
+  export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
+}

@@ -30,7 +30,7 @@ rows_named() {
   echo "$begin"
 }
 
-rows=() splits=() flags=() other=() pin=() suffix=""
+rows=() splits=() flags=() other=() core="" suffix=""
 for argument in "$@"; do
   value="${argument#*=}"
   case "$argument" in
@@ -45,9 +45,7 @@ for argument in "$@"; do
     --split=*) splits+=("$value") ;;
     --seed=*) flags+=("$argument"); suffix+="-seed$value" ;;
     --num_steps=*) flags+=("$argument"); suffix+="-steps$value" ;;
-    --core=*)
-      pin=(taskset -c "$value")
-      export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 ;;
+    --core=*) core="$value" ;;
     --data_dir=* | --steps_per_call=* | --eval_every=* | --checkpoint_every=* | --keep_checkpoints=* | --eval_batch_size=* | \
       --strategy=* | --devices=* | --xla | --xla=* | --profile_steps=*) flags+=("$argument") ;;
     --*) flags+=("$argument"); other+=("$argument") ;;
@@ -65,6 +63,7 @@ if [ ${#other[@]} -gt 0 ]; then
 fi
 
 . "$launch/environment.sh"
+[ -z "$core" ] || keep_to_core "$core"
 
 # Whether no other process trains the run; it is ours then until the next call, or until what we started ends.
 claimed() {
@@ -74,7 +73,7 @@ claimed() {
   flock -n 9
 }
 
-entry() { ${pin[@]+"${pin[@]}"} "$PYTHON" -m "adgm_tf.$1" "${@:2}"; }
+entry() { "$PYTHON" -m "adgm_tf.$1" "${@:2}"; }
 
 # train_run RUN_DIR FLAGFILE [FLAG ...]
 train_run() {

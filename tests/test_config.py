@@ -110,7 +110,8 @@ def test_a_rule_of_its_own_is_kept(given, expected):
     dict(ema_decay=0.999), dict(class_prior=(0.1,) * 10), dict(staircase_epochs=0.0), dict(clip_norm=0.0),
     dict(num_labels="0"), dict(classification_weight=None), dict(auxiliary_dim=0)])
 def test_a_value_at_the_edge_of_its_rule_is_taken(given):
-    Config(**given)
+    config = Config(**given)
+    assert {name: getattr(config, name) for name in given} == given
 
 
 @pytest.mark.parametrize(("value", "total", "expected"), [("all", 17, 17), ("0", 17, 0), ("12", 17, 12)])

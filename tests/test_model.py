@@ -265,7 +265,8 @@ def test_an_option_that_does_not_fit_the_data_is_named(given, shape, message):
 
 
 def test_top_k_does_not_matter_to_models_without_classes():
-    model_lib.build(Config(model="m1", class_sum="topk", top_k=5, **SMALL), (7,), False, C)
+    built = model_lib.build(Config(model="m1", class_sum="topk", top_k=5, **SMALL), (7,), False, C)
+    assert not built.has_classes
 
 
 def test_an_auxiliary_dim_of_zero_leaves_a_out():

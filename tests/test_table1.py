@@ -55,13 +55,21 @@ def test_flags_of_a_row_make_a_configuration(path, parse):
     assert config.num_valid == (0 if path.stem.startswith(("workshop", "best_honest")) else 1000)
 
 
-VARIANTS = re.findall(r'^  \[(\S+)\]="(.*)"$', (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)
+VARIANTS = re.findall(r'^  "([\w.-]+) ?(.*)"$', (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)
 
 
-def test_variants_of_the_search_differ_and_are_all_in_its_order():
-    assert len({flags for _, flags in VARIANTS}) == len(VARIANTS) > 1
-    order = re.search(r"^order=\(([^)]*)\)", (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)[1].split()
-    assert sorted(order) == sorted(name for name, _ in VARIANTS)
+def test_variants_of_the_search_differ():
+    names, given = zip(*VARIANTS, strict=True)
+    assert len(set(names)) == len(set(given)) == len(VARIANTS) > 1
+
+
+@pytest.mark.parametrize(("argument", "line"), [
+    ("--variant=none", "error: variant=none: known: base entropy_1 "), ("base", "error: base: every option is a flag")])
+def test_an_unknown_variant_is_one_line(argument, line, tmp_path):
+    done = launched("search/run.sh", argument, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("flags", [flags for _, flags in VARIANTS], ids=[name for name, _ in VARIANTS])

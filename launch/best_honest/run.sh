@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The best honest recipe, launch/table1/best_honest.txt, on ten splits: results.csv, curves.csv, curves.png beside this
+# The best recipe so far, launch/table1/best_honest.txt, on ten splits: results.csv, curves.csv, curves.png beside this
 # script, and the minutes to 5, 3 and 2 % test error. Goes on where it stopped; runs that are not here keep their lines.
 # launch/best_honest/run.sh --data_dir=FOLDER [--split=S ...] [FLAG of table1.sh ...]
 # launch/best_honest/run.sh --redraw                              collects and draws what has been run

@@ -1,52 +1,54 @@
 #!/usr/bin/env bash
-# The search for the best honest recipe, in the small: one change at a time to the skip model with a virtual adversarial
-# term, one split of MNIST with 100 labels, 3,000 steps, compared on 1,000 validation images. Goes on where it stopped.
+# The search for the best honest recipe, in the small: changes to the skip model with a virtual adversarial term, one split of
+# MNIST with 100 labels, 3,000 steps, compared on 1,000 validation images. Goes on where it stopped.
 # launch/search/run.sh --data_dir=FOLDER [--core=N] [--variant=NAME ...] [FLAG ...]
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
-declare -A variants=(
-  [base]=""
-  [entropy_1]="--entropy_weight=1"
-  [radius_2.5]="--consistency_radius=2.5"
-  [beta_0.1]="--classification_beta=0.1"
-  [weight_8]="--consistency_weight=8"
-  [weight_40]="--consistency_weight=40"
-  [learning_rate_2e-3]="--learning_rate=2e-3"
-  [unlabelled_200]="--unlabelled_batch_size=200"
-  [wide]="--auxiliary_start=wide"
-  [frozen]="--auxiliary_start=wide --freeze_auxiliary"
-  [grey]="--binarization=none"
-  [grey_entropy_1]="--binarization=none --entropy_weight=1"
-  [grey_entropy_1_batch]="--binarization=none --entropy_weight=1 --normalization=batch"
-  [adgm_frozen]="--model=adgm --auxiliary_start=wide --freeze_auxiliary"
+# Name and flags of each.
+variants=(
+  "base"
+  "entropy_1 --entropy_weight=1"
+  "radius_2.5 --consistency_radius=2.5"
+  "beta_0.1 --classification_beta=0.1"
+  "weight_8 --consistency_weight=8"
+  "weight_40 --consistency_weight=40"
+  "learning_rate_2e-3 --learning_rate=2e-3"
+  "unlabelled_200 --unlabelled_batch_size=200"
+  "wide --auxiliary_start=wide"
+  "frozen --auxiliary_start=wide --freeze_auxiliary"
+  "adgm_frozen --model=adgm --auxiliary_start=wide --freeze_auxiliary"
+  "grey --binarization=none"
+  "grey_entropy_1 --binarization=none --entropy_weight=1"
+  "grey_entropy_1_batch --binarization=none --entropy_weight=1 --normalization=batch"
 )
-order=(base entropy_1 radius_2.5 beta_0.1 weight_8 weight_40 learning_rate_2e-3 unlabelled_200 wide frozen adgm_frozen
-  grey grey_entropy_1 grey_entropy_1_batch)
+names=("${variants[@]%% *}")
 
-chosen=() flags=() pin=()
+chosen=() flags=() core=""
 for argument in "$@"; do
   value="${argument#*=}"
   case "$argument" in
     --help | -h) sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
     --variant=*)
-      if [ -z "${variants[$value]+known}" ]; then
-        echo "error: variant=$value: known: ${order[*]}" >&2
+      if [[ " ${names[*]} " != *" $value "* ]]; then
+        echo "error: variant=$value: known: ${names[*]}" >&2
         exit 2
       fi
       chosen+=("$value") ;;
-    --core=*)
-      pin=(taskset -c "$value")
-      export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 ;;
-    *) flags+=("$argument") ;;
+    --core=*) core="$value" ;;
+    --*) flags+=("$argument") ;;
+    *)
+      echo "error: $argument: every option is a flag, --name=value" >&2
+      exit 2 ;;
   esac
 done
-[ ${#chosen[@]} -gt 0 ] || chosen=("${order[@]}")
+[ ${#chosen[@]} -gt 0 ] || chosen=("${names[@]}")
 . "$here/../environment.sh"
-for variant in "${chosen[@]}"; do
-  run_dir="runs/search/$variant/0"
-  [ ! -f "$run_dir/results.json" ] || continue
-  # shellcheck disable=SC2086
-  ${pin[@]+"${pin[@]}"} "$PYTHON" -m adgm_tf.train --flagfile="$here/flags.txt" --run_dir="$run_dir" \
-    ${variants[$variant]} ${flags[@]+"${flags[@]}"}
+[ -z "$core" ] || keep_to_core "$core"
+for variant in "${variants[@]}"; do
+  read -r -a given <<<"$variant"
+  run_dir="runs/search/${given[0]}/0"
+  [[ " ${chosen[*]} " = *" ${given[0]} "* ]] && [ ! -f "$run_dir/results.json" ] || continue
+  "$PYTHON" -m adgm_tf.train --flagfile="$here/flags.txt" --run_dir="$run_dir" ${given[@]+"${given[@]:1}"} \
+    ${flags[@]+"${flags[@]}"}
 done
-"$PYTHON" -m adgm_tf.report --runs='runs/search/*/*' --csv="$here/results.csv" --merge --order="$(IFS=,; echo "${order[*]}")"
+"$PYTHON" -m adgm_tf.report --runs='runs/search/*/*' --csv="$here/results.csv" --merge --order="$(IFS=,; echo "${names[*]}")"
