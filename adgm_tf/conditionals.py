@@ -18,7 +18,7 @@ import tensorflow_probability as tfp
 import tf_keras
 from tf_keras import layers
 
-from adgm_tf import distributions
+from adgm_tf import distributions, precision
 
 tfd = tfp.distributions
 
@@ -160,12 +160,11 @@ class _Layers:
         if letter == "y":
             return layers.Embedding(fan_in, units, embeddings_initializer=self.normal(stddev), dtype=self.dtype,
                                     name="from_y")
-        return layers.Dense(units, use_bias=False, kernel_initializer=self.normal(stddev), dtype=self.dtype,
-                            name=f"from_{letter}")
+        return precision.Dense(units, self.normal(stddev), dtype=self.dtype, name=f"from_{letter}")
 
-    def dense(self, units: int, fan_in: int, name: str, stddev: float | None = None) -> layers.Dense:
-        return layers.Dense(units, kernel_initializer=self.normal(stddev or _glorot(fan_in, units)),
-                            bias_initializer=self.normal(BIAS_STDDEV), dtype=self.dtype, name=name)
+    def dense(self, units: int, fan_in: int, name: str, stddev: float | None = None) -> precision.Dense:
+        return precision.Dense(units, self.normal(stddev or _glorot(fan_in, units)), self.normal(BIAS_STDDEV),
+                               dtype=self.dtype, name=name)
 
     def normalization(self) -> layers.Layer:
         return NORMALIZATIONS[self.trunk.normalization](dtype=self.dtype)

@@ -18,7 +18,7 @@ ROOMS = (
     ("errors", "family", "__init__"),
     ("files", "cli"),
     ("config",),
-    ("seeds", "metrics", "distributions", "figures", "contract"),
+    ("seeds", "metrics", "distributions", "figures", "contract", "precision"),
     ("conditionals", "data"),
     ("model",),
     ("objectives", "pictures", "features"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from jaxtyping import Float
 
-from adgm_tf import errors, seeds
+from adgm_tf import errors, precision, seeds
 from adgm_tf.config import Config
 
 MOMENTUM = 0.99
@@ -91,4 +91,4 @@ def kernel(fan_in: int, units: int, seed: int, number: int) -> tf.Variable:
 
 def product(h: Float[tf.Tensor, "B m"], weights: tf.Variable, dtype: str) -> Float[tf.Tensor, "B n"]:
     """h W, multiplied in `dtype`, returned in float32."""
-    return tf.cast(tf.matmul(tf.cast(h, dtype), tf.cast(weights, dtype)), tf.float32)
+    return tf.cast(tf.matmul(tf.cast(h, dtype), precision.cast(weights, dtype)), tf.float32)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tf_keras
 
-from adgm_tf import errors, family, objectives, seeds, systems
+from adgm_tf import errors, family, objectives, precision, seeds, systems
 from adgm_tf import model as model_lib
 from adgm_tf.config import Config
 from adgm_tf.data import resident
@@ -148,7 +148,7 @@ class Trainer:
                  "classification": self.plan.labelled_batch_size,
                  "consistency": self.plan.labelled_batch_size + self.plan.unlabelled_batch_size}
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, precision.weights_cast_once():
             terms = self.system.per_example(self.model, *batch, self.objective, seed, kl_weight)
             report = {name: tf.reduce_sum(v) / sizes[name.split("/")[0]] for name, v in terms.items()}
             report["loss"] = self.system.loss(self.objective, report)
