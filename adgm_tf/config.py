@@ -86,6 +86,10 @@ class Config:
     consistency_weight: float = option(4.0, "Weight of the consistency term.", minimum=0)
     consistency_radius: float = option(1.5, "Length of the virtual adversarial direction, in units of x.", minimum=0)
     entropy_weight: float = option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.", minimum=0)
+    balance_weight: float = option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || p(y)), which keeps "
+                                   "every class in use.", minimum=0)
+    consistency_warmup_steps: int = option(0, "Steps over which the weights of the consistency, entropy and balance "
+                                           "terms grow from 0 to what is given.", minimum=0)
 
     learning_rate: float = option(1e-3, "Adam's learning rate.", minimum=0)
     learning_rate_schedule: str = option("cosine", "constant, staircase (x 0.75 every 200 epochs), cosine to 0, or "

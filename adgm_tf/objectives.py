@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from jaxtyping import Float, Int
@@ -160,6 +161,19 @@ def virtual_adversarial(model: Classifier, x: Float[tf.Tensor, "B D"], q_y: tfd.
     return divergence(radius * _unit(tf.stop_gradient(tape.gradient(distance, step))))
 
 
+def class_balance(q_y: tfd.Categorical, log_prior: Sequence[float]) -> Float[tf.Tensor, " B"]:
+    """sum_y q(y|x) log( qbar(y) / p(y) ) [B], nats, q and qbar the means of q(y|a,x) over K, and over K and B.
+
+    The mean over the batch is KL( qbar(y) || p(y) ), 0 where the predictions share the classes out as the prior does.
+    log qbar is held fixed: its gradient adds up to 0. Each replica has the qbar of its own examples.
+
+    Reference: Krause et al. 2010, *Discriminative Clustering by Regularized Information Maximization*.
+    """
+    probs = tf.reduce_mean(q_y.probs_parameter(), 0)
+    share = tf.maximum(tf.reduce_mean(probs, 0), np.finfo(np.float32).tiny)
+    return tf.reduce_sum(probs * tf.stop_gradient(tf.math.log(share) - log_prior), -1)
+
+
 def _unit(v: tf.Tensor) -> tf.Tensor:
     """Rows of length 1; rows of zeros stay zeros."""
     v = v / (tf.reduce_max(tf.abs(v), -1, keepdims=True) + 1e-30)
@@ -208,14 +222,18 @@ class Objective:
     consistency_weight: float
     consistency_radius: float
     entropy_weight: float
+    balance_weight: float
 
-    def loss(self, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + weight mean(consistency), of the means in `report`.
+    def loss(self, report: Mapping[str, tf.Tensor], consistency_warmth: tf.Tensor | float = 1.0) -> tf.Tensor:
+        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + warmth (weight mean(consistency) + ...).
 
-        With `entropy_weight`, + entropy_weight mean_unlabelled(H(q(y|a,x))).
+        In the place of the dots, entropy_weight mean_unlabelled(H(q(y|a,x))) and
+        balance_weight KL( mean_unlabelled(q(y|a,x)) || p(y) ). The means are those in `report`.
         """
         weights = {"labelled/bound": -1.0, "classification": self.classification_weight, "unlabelled/bound": -1.0,
-                   "consistency": self.consistency_weight, "unlabelled/entropy": self.entropy_weight}
+                   "consistency": consistency_warmth * self.consistency_weight,
+                   "unlabelled/entropy": consistency_warmth * self.entropy_weight,
+                   "unlabelled/balance": consistency_warmth * self.balance_weight}
         return tf.add_n([weight * report[k] for k, weight in weights.items() if k in report])
 
 
@@ -248,6 +266,8 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
         terms["unlabelled/entropy"] = tf.reduce_mean(entropy, 0)
         terms["unlabelled/bound"] = unlabelled_bound(of_unlabelled, classes, entropy,
                                                      objective.num_importance_samples, kl_weight)
+        if q_y is not None:
+            terms["unlabelled/balance"] = class_balance(q_y, model.log_prior)
     if objective.consistency == "vat" and model.has_classes:
         terms["consistency"] = virtual_adversarial(
             model, x, tfd.Categorical(logits=logits), total, auxiliary_seed, seeds.fold(seed, seeds.Draw.DIRECTION),
@@ -259,7 +279,7 @@ def term_names(model: GenerativeModel, labelled: int, unlabelled: int, objective
     """Returns the names that `per_example` reports for batches of those sizes."""
     names = [f"labelled/{n}" for n in ("bound", *_RECORDED)] + ["classification"] if labelled else []
     if unlabelled:
-        names += [f"unlabelled/{n}" for n in ("bound", *_RECORDED, "entropy")]
+        names += [f"unlabelled/{n}" for n in ("bound", *_RECORDED, "entropy", *(["balance"] * model.has_classes))]
     if objective.consistency == "vat" and model.has_classes:
         names.append("consistency")
     return tuple(names)

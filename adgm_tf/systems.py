@@ -23,7 +23,7 @@ class System:
       per_example: (model, x_labelled, y, x_unlabelled, objective, seed, kl_weight) -> {term: a value an example}; the
         part of the name before the slash says which examples.
       term_names: (model, labelled, unlabelled, objective) -> the names of those terms.
-      loss: (objective, {term: mean}) -> the loss.
+      loss: (objective, {term: mean}, consistency_warmth) -> the loss.
     """
 
     build: Callable[..., Model]

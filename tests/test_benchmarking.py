@@ -1,5 +1,6 @@
 import json
 
+import building
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,7 +19,7 @@ def forward_multiply_adds(mode):
     case = cases.Case(mode=mode)
     build = naive.build if mode == "naive" else model_lib.build
     model = build(case.config(), (28, 28, 1), True, 10)
-    objective = objectives.Objective(1, 1, case.config().class_sum, 1, 1.0, "none", 0.0, 0.0, 0.0)
+    objective = building.objective(class_sum=case.config().class_sum)
 
     @tf.function
     def forward():

@@ -95,6 +95,7 @@ def test_vat_trains_by_the_statistics_of_the_labelled_and_of_the_unlabelled_exam
     np.testing.assert_allclose(terms["classification"], cross_entropy(perceptron_logits(built, x), y), rtol=1e-4)
     p = softmax(perceptron_logits(built, x_unlabelled))
     np.testing.assert_allclose(terms["unlabelled/entropy"], -(p * np.log(p)).sum(-1), rtol=1e-4)
+    np.testing.assert_allclose(terms["unlabelled/balance"], (p * np.log(p.mean(0) * C)).sum(-1), rtol=1e-4, atol=1e-6)
     consistency = tf.split(terms["consistency"], [L, U])
     for part, found, moved in zip((x, x_unlabelled), consistency, (seen[1], seen[3]), strict=True):
         np.testing.assert_allclose(np.linalg.norm(moved - part, axis=-1), np.full(len(part), 0.7), rtol=1e-4)
@@ -131,11 +132,11 @@ def test_vat_keeps_perturbed_examples_out_of_the_running_statistics():
 
 
 def test_vat_weighs_its_terms():
-    values = {"classification": 2.0, "consistency": 3.0, "unlabelled/entropy": 5.0}
+    values = {"classification": 2.0, "consistency": 3.0, "unlabelled/entropy": 5.0, "unlabelled/balance": 17.0}
     report = {name: tf.constant(v) for name, v in values.items()}
     found = systems.SYSTEMS["vat"].loss(building.objective(classification_weight=7.0, consistency_weight=11.0,
-                                                           entropy_weight=13.0), report)
-    assert float(found) == 2 * 7 + 3 * 11 + 5 * 13
+                                                           entropy_weight=13.0, balance_weight=19.0), report)
+    assert float(found) == 2 * 7 + 3 * 11 + 5 * 13 + 17 * 19
 
 
 def encoded(built, x, norms, noise=0):
@@ -276,6 +277,12 @@ def test_without_labels_there_is_nothing_to_learn(name):
 def test_options_of_generative_models_are_refused(name, given, line):
     with pytest.raises(errors.UserError, match=rf"^{line}: does not apply to {name}"):
         trainer(name, **given)
+
+
+@pytest.mark.parametrize("option", ladder.DENOISING_ALONE)
+def test_options_of_other_terms_are_refused_by_the_ladder(option):
+    with pytest.raises(errors.UserError, match=rf"^{option}=9: does not apply to ladder"):
+        trainer("ladder", **{option: 9})
 
 
 def test_bfloat16_is_near_float32(name):

@@ -1,3 +1,5 @@
+import math
+
 import building
 import numpy as np
 import pytest
@@ -260,11 +262,56 @@ def test_the_entropy_is_that_of_every_class_under_both_class_sums():
     np.testing.assert_array_equal(*entropies)
 
 
+PRIOR = np.array([0.1, 0.3, 0.2, 0.25, 0.15])
+LOG_PRIOR = [math.log(p) for p in PRIOR]
+
+
+def share_divergence(logits):
+    """KL( mean over K and B of q(y|a,x) || p(y) )."""
+    share = tf.reduce_mean(tf.nn.softmax(logits), [0, 1])
+    return tf.reduce_sum(share * (tf.math.log(share) - np.log(PRIOR)))
+
+
+def test_the_balance_is_the_divergence_of_the_classes_shares_from_the_prior():
+    logits = tf.constant(building.normal([K, B, C], 3).numpy().astype(np.float64))
+    found = objectives.class_balance(tfd.Categorical(logits=tf.cast(logits, tf.float32)), LOG_PRIOR)
+    assert found.shape == (B,)
+    np.testing.assert_allclose(np.mean(found), share_divergence(logits), rtol=1e-5)
+
+
+def test_the_balance_pulls_as_that_divergence_does():
+    logits = tf.Variable(building.normal([K, B, C], 3))
+    with tf.GradientTape(persistent=True) as tape:
+        found = tf.reduce_mean(objectives.class_balance(tfd.Categorical(logits=logits), LOG_PRIOR))
+        expected = share_divergence(tf.cast(logits, tf.float64))
+    np.testing.assert_allclose(tape.gradient(found, logits), tape.gradient(expected, logits), rtol=1e-4, atol=1e-7)
+
+
+def test_the_balance_is_least_where_the_shares_are_those_of_the_prior():
+    def balance(probs):
+        return np.mean(objectives.class_balance(tfd.Categorical(probs=probs), LOG_PRIOR))
+
+    one_hot = np.eye(C, dtype="f4")[np.repeat(np.arange(C), (PRIOR * 20).round().astype(int))]
+    np.testing.assert_allclose(balance(one_hot[None]), 0, atol=1e-6)
+    np.testing.assert_allclose(balance(np.eye(C, dtype="f4")[None, [0, 0]]), -np.log(PRIOR[0]), rtol=1e-5)
+
+
+def test_the_balance_of_a_class_that_nobody_predicts_stays_finite():
+    logits = tf.Variable(tf.constant([[[200.0, 0.0], [200.0, 0.0]]]))
+    with tf.GradientTape() as tape:
+        value = tf.reduce_mean(objectives.class_balance(tfd.Categorical(logits=logits), [-math.log(2)] * 2))
+    np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+    assert np.isfinite(tape.gradient(value, logits)).all()
+
+
 def test_the_loss_weighs_its_terms():
     report = {"labelled/bound": tf.constant(-7.0), "classification": tf.constant(3.0),
-              "unlabelled/bound": tf.constant(-11.0), "consistency": tf.constant(5.0)}
-    objective = building.objective(classification_weight=2.0, consistency_weight=10.0)
-    np.testing.assert_allclose(objective.loss(report), 7 + 2 * 3 + 11 + 10 * 5)
+              "unlabelled/bound": tf.constant(-11.0), "consistency": tf.constant(5.0),
+              "unlabelled/entropy": tf.constant(13.0), "unlabelled/balance": tf.constant(17.0)}
+    objective = building.objective(classification_weight=2.0, consistency_weight=10.0, entropy_weight=0.5,
+                                   balance_weight=3.0)
+    np.testing.assert_allclose(objective.loss(report), 7 + 2 * 3 + 11 + 10 * 5 + 0.5 * 13 + 3 * 17)
+    np.testing.assert_allclose(objective.loss(report, 0.1), 7 + 2 * 3 + 11 + 0.1 * (10 * 5 + 0.5 * 13 + 3 * 17))
     np.testing.assert_allclose(objective.loss({"unlabelled/bound": tf.constant(-11.0)}), 11)
 
 
@@ -280,6 +327,8 @@ def test_labelled_and_unlabelled_examples_see_the_a_that_classifies_them():
     q_y = adgm.q_y(everything, auxiliary.value)
     np.testing.assert_allclose(terms["classification"], -tf.reduce_mean(q_y[:, :B].log_prob(y[None]), 0), rtol=1e-5)
     np.testing.assert_allclose(terms["unlabelled/entropy"], tf.reduce_mean(q_y[:, B:].entropy(), 0), rtol=1e-5)
+    np.testing.assert_allclose(terms["unlabelled/balance"], objectives.class_balance(q_y[:, B:], adgm.log_prior),
+                               rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["exact", "topk"])

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.process
 
 TERMS = ("loss", "classification", "consistency", "weight_prior", "gradient_norm", "learning_rate", "labelled/bound",
          "labelled/reconstruction", "labelled/kl_z", "labelled/kl_a", "unlabelled/bound", "unlabelled/reconstruction",
-         "unlabelled/kl_z", "unlabelled/kl_a", "unlabelled/entropy")
+         "unlabelled/kl_z", "unlabelled/kl_a", "unlabelled/entropy", "unlabelled/balance")
 DATA_DIR = os.environ.get("ADGM_TF_DATA_DIR", "")
 
 

@@ -51,7 +51,7 @@ def take_steps_of_two(trainer, splits):
         for replica in map(tf.constant, range(2)):
             seed = seeds.fold(trainer.seed, step, replica)
             batch = batches.take(trainer.arrays, step, replica, seed)
-            shares.append(trainer.loss_and_gradients(batch, seed, schedules.kl_weight(config, step))[1])
+            shares.append(trainer.loss_and_gradients(batch, seed, schedules.warm_up(step, config.kl_warmup_steps))[1])
         gradients = [a + b + v / plan.num_train for a, b, v in zip(*shares, variables, strict=True)]
         gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm)
         trainer.optimizer.apply_gradients(zip(gradients, variables, strict=True))

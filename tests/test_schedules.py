@@ -57,14 +57,13 @@ def test_no_rate_falls_below_its_floor(schedule):
     np.testing.assert_allclose(floored, np.maximum(free, 1e-3), rtol=1e-6)
 
 
-def test_the_kl_weight_rises_to_one_and_is_never_zero():
-    config = Config(kl_warmup_steps=4)
-    found = [float(schedules.kl_weight(config, tf.constant(step, tf.int64))) for step in range(7)]
+def test_a_warm_up_rises_to_one_and_is_never_zero():
+    found = [float(schedules.warm_up(tf.constant(step, tf.int64), 4)) for step in range(7)]
     np.testing.assert_allclose(found, [0.25, 0.5, 0.75, 1, 1, 1, 1])
 
 
-def test_without_a_warm_up_the_kl_weight_is_one():
-    assert float(schedules.kl_weight(Config(), tf.constant(0, tf.int64))) == 1
+def test_without_a_warm_up_the_factor_is_one():
+    assert float(schedules.warm_up(tf.constant(0, tf.int64), 0)) == 1
 
 
 def test_alpha_is_beta_times_examples_over_labelled_examples():

@@ -53,6 +53,11 @@ def noise_of_the_row_alone(monkeypatch):
         yield
 
 
+def additive(built, terms):
+    """All terms but the balance, which sees the shares of the classes among the examples of its own replica."""
+    return [v for name, v in zip(built.term_names, terms.numpy(), strict=True) if name != "unlabelled/balance"]
+
+
 def test_the_shares_of_replicas_add_up_to_the_whole(monkeypatch):
     built = trainer(model="sdgm", num_samples=2, consistency="vat", consistency_radius=0.5)
     batch, one = whole_batch(built), tf.constant(1.0)
@@ -60,7 +65,7 @@ def test_the_shares_of_replicas_add_up_to_the_whole(monkeypatch):
     with noise_of_the_row_alone(monkeypatch):
         terms, gradients = built.loss_and_gradients(batch, built.seed, one)
         shares = [built.loss_and_gradients(half, built.seed, one) for half in halves]
-    np.testing.assert_allclose(shares[0][0] + shares[1][0], terms, rtol=1e-4)
+    np.testing.assert_allclose(additive(built, shares[0][0] + shares[1][0]), additive(built, terms), rtol=1e-4)
     for first, second, whole in zip(shares[0][1], shares[1][1], gradients, strict=True):
         np.testing.assert_allclose(first + second, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
 
@@ -73,7 +78,7 @@ def test_uneven_shares_add_up_as_well(monkeypatch):
     with noise_of_the_row_alone(monkeypatch):
         terms, _ = built.loss_and_gradients(batch, built.seed, one)
         shares = [built.loss_and_gradients(part, built.seed, one)[0] for part in parts]
-    np.testing.assert_allclose(shares[0] + shares[1], terms, rtol=1e-4)
+    np.testing.assert_allclose(additive(built, shares[0] + shares[1]), additive(built, terms), rtol=1e-4)
 
 
 def test_terms_are_means_over_the_examples_that_they_are_of():
@@ -185,6 +190,19 @@ def test_the_kl_warm_up_reaches_the_loss(eagerly):
     for part in ("labelled", "unlabelled"):
         kl = usual[f"{part}/kl_z"] + usual[f"{part}/kl_a"]
         np.testing.assert_allclose(first[f"{part}/bound"] - usual[f"{part}/bound"], 0.999 * kl, rtol=1e-3)
+
+
+def test_the_consistency_warm_up_reaches_the_loss_and_the_gradient(eagerly):
+    weights = dict(consistency="vat", consistency_weight=7.0, entropy_weight=5.0, balance_weight=3.0,
+                   weight_prior=False)
+    cold, warm, bare = (trainer(model="sdgm", **given) for given in (
+        weights | dict(consistency_warmup_steps=4), weights,
+        weights | dict(consistency_weight=0.0, entropy_weight=0.0, balance_weight=0.0)))
+    first, usual, without = (t.train(1)[1] for t in (cold, warm, bare))
+    on_q_y = 7 * usual["consistency"] + 5 * usual["unlabelled/entropy"] + 3 * usual["unlabelled/balance"]
+    np.testing.assert_allclose(usual["loss"] - without["loss"], on_q_y, rtol=1e-4)
+    np.testing.assert_allclose(first["loss"] - without["loss"], on_q_y / 4, rtol=1e-4)
+    assert first["gradient_norm"] != pytest.approx(usual["gradient_norm"], rel=1e-4)
 
 
 @pytest.mark.parametrize(("given", "is_image", "expected"), [

@@ -28,6 +28,9 @@ tfd = tfp.distributions
 
 HIDDEN_UNITS = (1000, 500, 250, 250, 250)
 NOISE_STDDEV = 0.3
+# Options of terms that have no place beside denoising.
+DENOISING_ALONE = ("consistency_weight", "consistency_radius", "entropy_weight", "balance_weight",
+                   "consistency_warmup_steps")
 DENOISING_WEIGHTS = (1000.0, 10.0, 0.1, 0.1, 0.1, 0.1, 0.1)
 # a_1 .. a_10 of the combinator: mu and v are zero at the start.
 COMBINATOR_START = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -105,7 +108,7 @@ def combined(z: Float[tf.Tensor, "B n"], u: Float[tf.Tensor, "B n"],
 def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int) -> Ladder:
     """Builds the network for examples of `x_shape`."""
     del is_image
-    return Ladder(perceptron.sizes_of(config, x_shape, HIDDEN_UNITS, num_classes), config.seed)
+    return Ladder(perceptron.sizes_of(config, x_shape, HIDDEN_UNITS, num_classes, DENOISING_ALONE), config.seed)
 
 
 def per_example(model: Ladder, x_labelled: Float[tf.Tensor, "L D"], y: Int[tf.Tensor, " L"],
@@ -142,8 +145,10 @@ def term_names(model: Ladder, labelled: int, unlabelled: int, objective: Objecti
     return ("classification", *(_denoising(layer, unlabelled) for layer in range(len(model.sizes.layers))))
 
 
-def loss(objective: Objective, report: Mapping[str, tf.Tensor]) -> tf.Tensor:
+def loss(objective: Objective, report: Mapping[str, tf.Tensor],
+         consistency_warmth: tf.Tensor | float = 1.0) -> tf.Tensor:
     """The loss of the means in `report`."""
+    del consistency_warmth
     denoising = [weight * report[name] for layer, weight in enumerate(DENOISING_WEIGHTS)
                  for name in (_denoising(layer, 0), _denoising(layer, 1)) if name in report]
     return tf.add_n([objective.classification_weight * report["classification"], *denoising])

@@ -33,14 +33,15 @@ class Sizes:
         return (self.x_dim, *self.hidden_units, self.num_classes)
 
 
-def sizes_of(config: Config, x_shape: tuple[int, ...], hidden_units: tuple[int, ...], num_classes: int) -> Sizes:
+def sizes_of(config: Config, x_shape: tuple[int, ...], hidden_units: tuple[int, ...], num_classes: int,
+             unused: tuple[str, ...] = ()) -> Sizes:
     """Returns the sizes of a classifier of its own architecture.
 
     Raises:
-      UserError: an option is given that only a generative model has.
+      UserError: an option is given that only a generative model has, or one of the `unused`.
     """
     for field in dataclasses.fields(config):
-        if field.name in GENERATIVE_ONLY and (value := getattr(config, field.name)) != field.default:
+        if field.name in (*GENERATIVE_ONLY, *unused) and (value := getattr(config, field.name)) != field.default:
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
             raise errors.UserError(f"{field.name}={shown}: does not apply to {config.model}, a classifier of its own "
                                    "architecture; leave it out")

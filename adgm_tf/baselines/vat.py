@@ -3,6 +3,7 @@
 loss = mean_labelled( C ) + lambda mean( KL(q(y|x) || q(y|x+r)) ) + weight mean_unlabelled( H(q(y|x)) )
 
 lambda and the length of r are `consistency_weight` and `consistency_radius`; `entropy_weight` is 0 in 2015, 1 in 2017.
+`balance_weight`, which the authors do not have, adds KL( mean_unlabelled q(y|x) || uniform ).
 
 Reference: Miyato et al. 2015, arXiv:1507.00677, and 2017, arXiv:1704.03976.
 """
@@ -10,6 +11,7 @@ Reference: Miyato et al. 2015, arXiv:1507.00677, and 2017, arXiv:1704.03976.
 from __future__ import annotations
 
 import itertools
+import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -44,6 +46,7 @@ class Classifier(tf.Module):
     def __init__(self, sizes: perceptron.Sizes, seed: int):
         super().__init__(name="vat")
         self.sizes, self.input_dim = sizes, sizes.x_dim
+        self.log_prior = [-math.log(sizes.num_classes)] * sizes.num_classes
         self.kernels = [perceptron.kernel(fan_in, n, seed, i)
                         for i, (fan_in, n) in enumerate(itertools.pairwise(sizes.layers))]
         self.gammas = [tf.Variable(tf.ones([n])) for n in sizes.layers[1:]]
@@ -101,6 +104,7 @@ def per_example(model: Classifier, x_labelled: Float[tf.Tensor, "L D"], y: Int[t
     terms = {"classification": objectives.classification(q_ys[0], y)}
     if x_unlabelled.shape[0]:
         terms["unlabelled/entropy"] = q_ys[-1].entropy()[0]
+        terms["unlabelled/balance"] = objectives.class_balance(q_ys[-1], model.log_prior)
     if objective.consistency == "vat":
         terms["consistency"] = tf.concat([objectives.virtual_adversarial(
             model, x, q_y, 1, seed, seeds.fold(seed, seeds.Draw.DIRECTION, i), objective.consistency_radius, training)
@@ -111,5 +115,5 @@ def per_example(model: Classifier, x_labelled: Float[tf.Tensor, "L D"], y: Int[t
 def term_names(model: Classifier, labelled: int, unlabelled: int, objective: Objective) -> tuple[str, ...]:
     """Returns the names that `per_example` reports for batches of those sizes."""
     del model, labelled
-    entropy = ("unlabelled/entropy",) if unlabelled else ()
-    return ("classification", *entropy, *(("consistency",) if objective.consistency == "vat" else ()))
+    of_unlabelled = ("unlabelled/entropy", "unlabelled/balance") if unlabelled else ()
+    return ("classification", *of_unlabelled, *(("consistency",) if objective.consistency == "vat" else ()))

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step, by name."""
+"""The learning rate and the warm-ups as functions of the step."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ SCHEDULES = {"constant": Schedule.constant, "staircase": Schedule.staircase, "co
              "linear": Schedule.linear}
 
 
-def kl_weight(config: Config, step: tf.Tensor) -> tf.Tensor:
-    """Returns the weight of the KL terms: min(1, (step + 1) / kl_warmup_steps), float32 []."""
-    if not config.kl_warmup_steps:
+def warm_up(step: tf.Tensor, num_steps: int) -> tf.Tensor:
+    """Returns min(1, (step + 1) / num_steps), or 1 without a warm-up (`num_steps` 0), float32 []."""
+    if not num_steps:
         return tf.ones([])
-    return tf.minimum(1.0, tf.cast(step + 1, tf.float32) / config.kl_warmup_steps)
+    return tf.minimum(1.0, tf.cast(step + 1, tf.float32) / num_steps)

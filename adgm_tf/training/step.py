@@ -42,7 +42,7 @@ class Trainer:
         self.objective = objectives.Objective(
             config.num_samples, config.num_importance_samples, config.class_sum, config.top_k,
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
-            config.entropy_weight)
+            config.entropy_weight, config.balance_weight)
         self.batches = resident.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, strategy.num_replicas_in_sync, splits.scaling,
             binarizes(config, splits), config.unlabelled_order == "shuffled", self.seed)
@@ -118,7 +118,8 @@ class Trainer:
         batch = self.batches.take(arrays, step, replica, seed)
         if self.config.features_run:
             batch = self._observed(batch, seeds.fold(seed, seeds.Draw.FEATURES))
-        terms, gradients = self._gradients(batch, seed, schedules.kl_weight(self.config, step))
+        terms, gradients = self._gradients(batch, seed, schedules.warm_up(step, self.config.kl_warmup_steps),
+                                           schedules.warm_up(step, self.config.consistency_warmup_steps))
         if self.strategy.num_replicas_in_sync > 1:
             terms, gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, (terms, gradients))
         variables = self.model.trainable_variables
@@ -138,8 +139,8 @@ class Trainer:
         return batch._replace(x_labelled=self.model.observe(batch.x_labelled, seeds.fold(seed, 0)),
                               x_unlabelled=self.model.observe(batch.x_unlabelled, seeds.fold(seed, 1)))
 
-    def loss_and_gradients(self, batch: resident.Batch, seed: tf.Tensor,
-                           kl_weight: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def loss_and_gradients(self, batch: resident.Batch, seed: tf.Tensor, kl_weight: tf.Tensor,
+                           consistency_warmth: tf.Tensor | float = 1.0) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One replica's share of the terms, in the order of `term_names`, and of the gradient of J.
 
         Sums over examples are divided by the global batch sizes, so that shares add up over replicas.
@@ -151,7 +152,7 @@ class Trainer:
         with tf.GradientTape() as tape, precision.weights_cast_once():
             terms = self.system.per_example(self.model, *batch, self.objective, seed, kl_weight)
             report = {name: tf.reduce_sum(v) / sizes[name.split("/")[0]] for name, v in terms.items()}
-            report["loss"] = self.system.loss(self.objective, report)
+            report["loss"] = self.system.loss(self.objective, report, consistency_warmth)
         gradients = tape.gradient(report["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return tf.stack([report[name] for name in self.term_names]), [tf.convert_to_tensor(g) for g in gradients]
 
