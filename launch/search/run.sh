@@ -24,6 +24,7 @@ variants=(
   "grey_layer_linear_2e-3 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=layer"
   "grey_batch_linear_2e-3_icml --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --model=adgm_icml"
   "grey_batch_linear_2e-3_adgm --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --model=adgm"
+  "grey_batch_linear_2e-3_bound --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --classifier=bound --eval_every=3000"
   "grey_batch_linear_2e-3_ema --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --ema_decay=0.999"
   "grey_batch_linear_2e-3_kl_warmup --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --kl_warmup_steps=1000"
   "grey_batch_linear_2e-3_importance_5 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --num_importance_samples=5"
