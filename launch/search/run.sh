@@ -37,6 +37,7 @@ variants=(
   "grey_batch_shares_light_linear_2e-3 --binarization=none --normalization=batch --classification_beta=0.02 --consistency_weight=12 --entropy_weight=12 --balance_weight=12 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
   "grey_batch_warmup_linear_2e-3 --binarization=none --normalization=batch --consistency_weight=60 --entropy_weight=60 --consistency_warmup_steps=2000 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
   "grey_batch_warmup_shares_linear_2e-3 --binarization=none --normalization=batch --consistency_weight=60 --entropy_weight=60 --balance_weight=60 --consistency_warmup_steps=2000 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
+  "grey_batch_warmup_shares_linear_2e-3_samples_5 --binarization=none --normalization=batch --consistency_weight=60 --entropy_weight=60 --balance_weight=60 --consistency_warmup_steps=2000 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --num_samples=5"
   "grey_batch_balanced_light --binarization=none --normalization=batch --classification_beta=0.02 --consistency_weight=12 --entropy_weight=12 --compute_dtype=bfloat16"
 )
 names=("${variants[@]%% *}")
