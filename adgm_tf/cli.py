@@ -15,6 +15,8 @@ from absl import app, flags, logging
 from adgm_tf import errors
 
 USER_ERROR_STATUS = 2
+# Numbers of malloc.h, and bytes.
+_MALLOC_PARAMETERS = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**28), "M_MMAP_THRESHOLD": (-3, 2**25)}
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The flags defined here are those of the entry point that asks for them, and stand in its --help.
@@ -29,6 +31,7 @@ def run(main: Callable[[], None], doc: str) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)
         standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
+        keep_freed_memory()
         try:
             main()
         except errors.UserError as error:
@@ -51,6 +54,20 @@ def run(main: Callable[[], None], doc: str) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep freed blocks of up to 32 MiB for the next step, which would fault in every page of new ones.
+
+    A MALLOC_... variable in the environment leaves the allocator as that says.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    import ctypes
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        for parameter, value in _MALLOC_PARAMETERS.values():
+            mallopt(parameter, value)
 
 
 @contextlib.contextmanager

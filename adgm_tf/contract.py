@@ -13,7 +13,7 @@ class Auxiliary(NamedTuple):
     Attributes:
       value: a [K,B,1,A]; [1,B,1,A] where a is a function of x, A = 0 where there is none.
       log_q: log q(a|x) [K,B,1]; zeros where a has no density.
-      num_samples: K.
+      num_samples: draws of z, K; 1 where the samples of a share one.
     """
 
     value: tf.Tensor

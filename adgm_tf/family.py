@@ -24,6 +24,11 @@ class Row:
         """Whether a = f(x), without a density."""
         return self.q_a is not None and self.p_a is None
 
+    @property
+    def can_share_latent(self) -> bool:
+        """Whether a is drawn and q(z|.) does not look at it, so that samples of a can share a draw of z."""
+        return self.q_a is not None and not self.deterministic and "a" not in self.q_z
+
     def without_auxiliary(self) -> Row:
         """Returns the row with A = 0: no a, neither as a variable nor as a parent."""
         kept = {k: parents.replace("a", "") for k in ("q_y", "q_z", "p_x") if (parents := getattr(self, k)) is not None}

@@ -243,6 +243,12 @@ def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes:
                   likelihood(config, is_image), trunk, config.class_prior)
     if config.freeze_auxiliary and not (row.q_a and config.auxiliary_dim):
         raise errors.UserError(f"freeze_auxiliary=true: {config.model} has no q(a|x) to freeze")
+    if config.share_latent and not (row.can_share_latent and config.auxiliary_dim):
+        raise errors.UserError(f"share_latent=true: needs draws of a that q(z|.) does not look at; {config.model} with "
+                               f"auxiliary_dim={config.auxiliary_dim} has none")
+    if config.share_latent and config.num_importance_samples > 1:
+        raise errors.UserError(f"share_latent=true: not with num_importance_samples={config.num_importance_samples}, "
+                               "each of which draws a z of its own")
     frozen = ("q_a",) if config.freeze_auxiliary else ()
     wide = ("q_a",) if config.auxiliary_start == "wide" else ()
     return GenerativeModel(row, sizes, config.seed, frozen, wide, features)

@@ -39,8 +39,8 @@ class ClassSet(NamedTuple):
     Attributes:
       y: class indices, broadcastable to [K,B,S]; None where the model has no y.
       weights: [K,B,S].
-      residual: [K,B], zero in value; through its gradient any b that does not depend on the drawn class lowers the
-        variance. None where nothing is drawn.
+      residual: [K,B], zero on average; with it any b that does not depend on the drawn class lowers the variance, of
+        the gradient alone where its value is zero too. None where nothing is drawn.
     """
 
     y: tf.Tensor | None
@@ -48,33 +48,46 @@ class ClassSet(NamedTuple):
     residual: tf.Tensor | None
 
 
-def exact(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor) -> ClassSet:
+def exact(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor, shared: bool = False) -> ClassSet:
     """Every class: S = C, weights q(y|a,x)."""
-    del top_k, seed
+    del top_k, seed, shared
     probs = q_y.probs_parameter()
     return ClassSet(tf.range(probs.shape[-1])[None, None, :], probs, None)
 
 
-def topk(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor) -> ClassSet:
-    """The k most probable classes exactly and one more, s, drawn from the rest: S = k + 1.
+def topk(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor, shared: bool = False) -> ClassSet:
+    """The k most probable classes under m exactly and one more, s, drawn from the rest: S = k + 1.
 
-    sum_{c in top-k} q_c f_c + stop(r) (q_s / stop(q_s)) (f_s - stop(b)) + r stop(b),  r = 1 - sum_{c in top-k} q_c
+    sum_{c in top-k} q_c f_c + stop(t / m_s) q_s (f_s - stop(b)) + r stop(b)
+    r = 1 - sum_{c in top-k} q_c,  t = 1 - sum_{c in top-k} m_c
 
-    Reference: Liu et al. 2019, arXiv:1810.04777.
+    m is q(y|a,x) itself, or, where the samples of a share their classes, its mean over them; then y is [1,B,S].
+
+    Reference: Liu et al. 2019, arXiv:1810.04777, where m = q.
     """
     log_probs = tf.nn.log_softmax(q_y.logits_parameter())
-    top_log_probs, top = tf.math.top_k(log_probs, top_k)
-    is_top = tf.reduce_any(top[..., None] == tf.range(log_probs.shape[-1]), -2)
-    rest = tf.where(is_top, -math.inf, log_probs)
-    drawn = _draw_class(tf.stop_gradient(rest), seed)
-    log_q_drawn = tf.gather(log_probs, drawn, batch_dims=2)
-    remainder = tf.reduce_sum(tf.where(is_top, 0.0, tf.exp(log_probs)), -1)
-    drawn_weight = tf.stop_gradient(remainder)[..., None] * tf.exp(log_q_drawn - tf.stop_gradient(log_q_drawn))
-    weights = tf.concat([tf.exp(top_log_probs), drawn_weight], -1)
-    return ClassSet(tf.concat([top, drawn], -1), weights, remainder - drawn_weight[..., 0])
+    log_m = tf.stop_gradient(_log_mean(log_probs) if shared else log_probs)
+    _, top = tf.math.top_k(log_m, top_k)
+    is_top = tf.reduce_any(top[..., None] == tf.range(log_m.shape[-1]), -2)
+    drawn = _draw_class(tf.where(is_top, -math.inf, log_m), seed)
+
+    def outside(log_p):
+        return tf.reduce_sum(tf.where(is_top, 0.0, tf.exp(log_p)), -1)
+
+    y = tf.concat([top, drawn], -1)
+    log_q = tf.gather(log_probs, tf.broadcast_to(y, [*tf.unstack(tf.shape(log_probs))[:2], top_k + 1]), batch_dims=2)
+    log_m_drawn = tf.gather(log_m, drawn, batch_dims=2)
+    drawn_weight = outside(log_m)[..., None] * tf.exp(log_q[..., -1:] - log_m_drawn)
+    weights = tf.concat([tf.exp(log_q[..., :-1]), drawn_weight], -1)
+    return ClassSet(y, weights, outside(log_probs) - drawn_weight[..., 0])
 
 
 CLASS_SUMS = {"exact": exact, "topk": topk}
+
+
+def _log_mean(log_values: tf.Tensor) -> tf.Tensor:
+    """log mean_K exp(v): [K,...] -> [1,...]."""
+    return tf.reduce_logsumexp(log_values, 0, keepdims=True) - math.log(log_values.shape[0])
 
 
 def _draw_class(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -215,6 +228,7 @@ class Objective:
 
     num_samples: int
     num_importance_samples: int
+    share_latent: bool
     class_sum: str
     top_k: int
     classification_weight: float
@@ -248,6 +262,8 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
     auxiliary_seed, latent_seed = (seeds.fold(seed, d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
     total = objective.num_samples * objective.num_importance_samples
     auxiliary = model.sample_auxiliary(x, total, auxiliary_seed, training)
+    if objective.share_latent:
+        auxiliary = auxiliary._replace(num_samples=1)
     logits = model.q_y(x, auxiliary.value, training).logits_parameter() if model.has_classes else None
     terms = {}
     if L:
@@ -259,7 +275,7 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
     if x_unlabelled.shape[0]:
         q_y = tfd.Categorical(logits=logits[:, L:]) if model.has_classes else None
         classes, entropy = _classes(q_y, CLASS_SUMS[objective.class_sum], objective.top_k,
-                                    seeds.fold(seed, seeds.Draw.CLASS))
+                                    seeds.fold(seed, seeds.Draw.CLASS), objective.share_latent)
         of_unlabelled = model.terms(x_unlabelled, classes.y, _rows(auxiliary, slice(L, None)),
                                     seeds.fold(latent_seed, 1), training)
         terms |= _named("unlabelled", of_unlabelled, classes.weights)
@@ -285,12 +301,12 @@ def term_names(model: GenerativeModel, labelled: int, unlabelled: int, objective
     return tuple(names)
 
 
-def _classes(q_y: tfd.Categorical | None, class_sum: Callable, top_k: int,
-             seed: tf.Tensor) -> tuple[ClassSet, tf.Tensor]:
+def _classes(q_y: tfd.Categorical | None, class_sum: Callable, top_k: int, seed: tf.Tensor,
+             shared: bool = False) -> tuple[ClassSet, tf.Tensor]:
     """Returns the class set and the entropy of q(y|a,x) [K,B]; without y, one slot and no entropy."""
     if q_y is None:
         return ClassSet(None, tf.ones([1, 1, 1]), None), tf.zeros([1, 1])
-    return class_sum(q_y, top_k, seed), q_y.entropy()
+    return class_sum(q_y, top_k, seed, shared), q_y.entropy()
 
 
 def _rows(auxiliary: Auxiliary, rows: slice) -> Auxiliary:

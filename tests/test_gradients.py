@@ -52,6 +52,13 @@ def test_everything_learns_from_labelled_and_unlabelled_examples(model, kind):
     assert_all_learn(gradients(model, L, U, OBJECTIVES[kind]))
 
 
+@pytest.mark.parametrize("class_sum", ["exact", "topk"])
+def test_everything_learns_through_a_shared_latent(class_sum):
+    for name in (name for name, row in FAMILY.items() if row.can_share_latent):
+        given = dict(class_sum=class_sum, num_samples=3, share_latent=True)
+        assert_all_learn(gradients(building.model(name, likelihood="bernoulli"), L, U, given))
+
+
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_everything_learns_from_unlabelled_examples_alone(model, kind):
     assert_all_learn(gradients(model, 0, U, OBJECTIVES[kind]))

@@ -7,8 +7,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from building import C
 
+from adgm_tf import conditionals, objectives, seeds
 from adgm_tf import model as model_lib
-from adgm_tf import objectives, seeds
 from adgm_tf.config import Config
 from adgm_tf.family import FAMILY
 
@@ -93,9 +93,10 @@ def test_classification_is_the_cross_entropy_averaged_over_samples():
     np.testing.assert_allclose(objectives.classification(tfd.Categorical(logits=logits), y), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("baseline", ["the mean of f", "arbitrary"])
 @pytest.mark.parametrize("top_k", TOP_K)
-def test_topk_is_unbiased_in_value_and_gradient(monkeypatch, top_k, baseline):
+def test_topk_is_unbiased_in_value_and_gradient(monkeypatch, top_k, baseline, shared):
     logits, f = (tf.Variable(tf.cast(2 * building.normal([K, B, C], i), tf.float64)) for i in (1, 2))
     arbitrary = tf.cast(5 * building.normal([K, B], 3), tf.float64)
 
@@ -114,8 +115,10 @@ def test_topk_is_unbiased_in_value_and_gradient(monkeypatch, top_k, baseline):
         force_drawn_class(monkeypatch, rank)
         with tf.GradientTape() as tape:
             q_y = tfd.Categorical(logits=logits)
-            classes = objectives.topk(q_y, top_k, building.seed(0))
-            part = drawn_probability(q_y.probs_parameter(), classes, top_k) * estimate(classes)
+            classes = objectives.topk(q_y, top_k, building.seed(0), shared)
+            probs = q_y.probs_parameter()
+            probs = tf.reduce_mean(probs, 0, keepdims=True) if shared else probs
+            part = drawn_probability(probs, classes, top_k) * estimate(classes)
         value += part
         gradients = [total + tf.convert_to_tensor(g)
                      for total, g in zip(gradients, tape.gradient(part, [logits, f]), strict=True)]
@@ -171,6 +174,55 @@ def test_topk_takes_the_most_probable_classes_and_one_of_the_others(top_k):
     assert not np.any(classes.y[..., :-1] == classes.y[..., -1:])
     np.testing.assert_allclose(tf.reduce_sum(classes.weights, -1), np.ones([K, B]), rtol=1e-5)
     np.testing.assert_allclose(classes.residual, np.zeros([K, B]), atol=1e-6)
+
+
+def test_topk_takes_the_same_classes_for_all_samples_that_share_them():
+    probs = tf.nn.softmax(2 * building.normal([K, B, C], 1)).numpy()
+    classes = objectives.topk(tfd.Categorical(probs=probs), 2, building.seed(1), shared=True)
+    mean = probs.mean(0)
+    np.testing.assert_array_equal(classes.y[0, :, :2], np.argsort(-mean, -1)[:, :2])
+    assert classes.y.shape == (1, B, 3)
+    np.testing.assert_allclose(classes.weights[..., :2], np.take_along_axis(probs, classes.y.numpy()[..., :2], -1),
+                               rtol=1e-5)
+    np.testing.assert_allclose(tf.reduce_mean(tf.reduce_sum(classes.weights, -1), 0), np.ones(B), rtol=1e-5)
+
+
+@pytest.mark.parametrize("class_sum", ["exact", "topk"])
+def test_one_sample_shares_its_latent_with_itself(class_sum):
+    adgm, given = building.model(), building.batch(building.model(), B, B)
+    terms = [objectives.per_example(adgm, *given, building.objective(class_sum=class_sum, share_latent=shared),
+                                    building.seed(1)) for shared in (False, True)]
+    for name, value in terms[0].items():
+        np.testing.assert_allclose(terms[1][name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_a_shared_latent_averages_the_bounds_of_each_sample_of_a_with_the_same_latent():
+    adgm, given = building.model(), building.batch(building.model(), B, B)
+    x, seed = given[2], building.seed(1)
+    bound = objectives.per_example(adgm, *given, building.objective(num_samples=K, share_latent=True), seed)
+    auxiliary = adgm.sample_auxiliary(tf.concat([given[0], x], 0), K, seeds.fold(seed, seeds.Draw.AUXILIARY))
+    expected = []
+    for k in range(K):
+        one = model_lib.Auxiliary(auxiliary.value[k:k + 1, B:], auxiliary.log_q[k:k + 1, B:], 1)
+        q_y = adgm.q_y(x, one.value)
+        classes = objectives.exact(q_y, 0, seed)
+        latent_seed = seeds.fold(seed, seeds.Draw.LATENT, 1)
+        expected.append(objectives.unlabelled_bound(adgm.terms(x, classes.y, one, latent_seed), classes, q_y.entropy()))
+    np.testing.assert_allclose(bound["unlabelled/bound"], np.mean(expected, 0), rtol=1e-5)
+
+
+def test_a_shared_latent_is_decoded_once_for_all_samples(monkeypatch):
+    rows, adgm, call = [], building.model(), conditionals.Conditional.call
+
+    def counted(self, parents, training=False):
+        if self.name.startswith("p_x"):
+            rows.append(tuple(parents["z"].shape[:3]))
+        return call(self, parents, training)
+
+    monkeypatch.setattr(conditionals.Conditional, "call", counted)
+    objective = building.objective(num_samples=K, share_latent=True, class_sum="topk")
+    objectives.per_example(adgm, *building.batch(adgm, B, B), objective, building.seed(1))
+    assert rows == [(1, B, 1), (1, B, 2)]
 
 
 def test_topk_draws_the_other_class_as_often_as_it_is_probable():

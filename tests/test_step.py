@@ -244,6 +244,14 @@ def test_what_has_no_auxiliary_cannot_freeze_it():
         trainer(model="m2", freeze_auxiliary=True)
 
 
+@pytest.mark.parametrize("given", [dict(model="sdgm"), dict(model="m2"), dict(model="adgm", auxiliary_dim=0)])
+def test_a_latent_is_shared_only_where_it_does_not_depend_on_the_auxiliary_variable(given):
+    with pytest.raises(errors.UserError, match=f"share_latent=true: needs draws of a .*{given['model']} with"):
+        trainer(share_latent=True, **given)
+    with pytest.raises(errors.UserError, match="share_latent=true: not with num_importance_samples=5"):
+        trainer(model="adgm", share_latent=True, num_importance_samples=5)
+
+
 def test_an_order_that_gives_labels_away_is_remarked_on():
     assert plan.remarks(Config()) == []
     assert "labels leak" in plan.remarks(Config(unlabelled_order="class_sorted"))[0]

@@ -40,7 +40,7 @@ class Trainer:
             self.optimizer._create_all_weights(self.model.trainable_variables)
             self.averages = averages_of(self.model, config)
         self.objective = objectives.Objective(
-            config.num_samples, config.num_importance_samples, config.class_sum, config.top_k,
+            config.num_samples, config.num_importance_samples, config.share_latent, config.class_sum, config.top_k,
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
             config.entropy_weight, config.balance_weight)
         self.batches = resident.Batches(
