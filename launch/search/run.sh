@@ -21,6 +21,7 @@ variants=(
   "grey_entropy_1 --binarization=none --entropy_weight=1"
   "grey_entropy_1_batch --binarization=none --entropy_weight=1 --normalization=batch"
   "grey_batch_linear_2e-3 --binarization=none --entropy_weight=1 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
+  "grey_batch_linear_2e-3_float32 --binarization=none --entropy_weight=1 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear"
   "grey_layer_linear_2e-3 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=layer"
   "grey_batch_linear_2e-3_icml --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --model=adgm_icml"
   "grey_batch_linear_2e-3_adgm --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --model=adgm"
