@@ -5,8 +5,8 @@
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${VENV:-$ROOT/.venv}"
+base=""
 if [ ! -x "$VENV/bin/python" ]; then
-  base=""
   for candidate in "${PYTHON:-}" python3.11 python3; do
     if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
       base="$candidate"
@@ -17,12 +17,16 @@ if [ ! -x "$VENV/bin/python" ]; then
     echo "error: no Python 3.11 found; name one in PYTHON" >&2
     exit 2
   fi
-  "$base" -m venv "$VENV"
 fi
+# Of scripts started at once, the first makes the environment and the others wait.
+mkdir -p "$VENV"
+exec 8>"$VENV/.lock"
+! command -v flock >/dev/null || flock 8
+[ -x "$VENV/bin/python" ] || "$base" -m venv "$VENV"
 PYTHON="$VENV/bin/python"
-# setup.py decides what is installed: nothing to do while it is as it was.
+# setup.py decides what is installed: nothing to do while it is as it was. Every extra brings the package.
 stamp="$VENV/.installed-${EXTRA:-package}"
-if [ ! -f "$stamp" ] || [ "$ROOT/setup.py" -nt "$stamp" ]; then
+if [ -z "$(find "$VENV" -maxdepth 1 -name ".installed-${EXTRA:-*}" -newer "$ROOT/setup.py")" ]; then
   echo "installing adgm_tf into $VENV"
   if ! "$PYTHON" -m pip install --disable-pip-version-check --editable "$ROOT${EXTRA:+[$EXTRA]}" >"$VENV/install.log" 2>&1; then
     tail -n 20 "$VENV/install.log" >&2
@@ -31,6 +35,7 @@ if [ ! -f "$stamp" ] || [ "$ROOT/setup.py" -nt "$stamp" ]; then
   fi
   touch "$stamp"
 fi
+exec 8>&-
 
 keep_to_core() {
   taskset -c -p "$1" $$ >/dev/null

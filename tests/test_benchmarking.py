@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from adgm_tf import errors, objectives, seeds
 from adgm_tf import model as model_lib
-from adgm_tf.benchmarking import cases, counting, measure, naive, tables
+from adgm_tf.benchmarking import cases, counting, measure, naive, processes, tables
 from adgm_tf.config import Config
 
 SMALL = dict(hidden_units=(12, 9), auxiliary_dim=3, latent_dim=4)
@@ -80,6 +80,20 @@ def test_a_measurement_has_the_figures_of_its_cases(monkeypatch):
     assert counted == pytest.approx(found["cases"]["exact"]["gigaflop_per_step"]
                                     / found["cases"]["topk"]["gigaflop_per_step"])
     json.dumps(found)
+
+
+def test_processes_are_measured_in_turn_and_their_medians_count(monkeypatch):
+    given_back = []
+
+    def finish(variables):
+        given_back.append(variables is not None)
+        return {"seconds_per_step": [1.0, 10.0, 9.0, 40.0, 2.0, 20.0][len(given_back) - 1]}
+
+    monkeypatch.setattr(processes, "start", lambda name, replicas, steps, variables=None: variables)
+    monkeypatch.setattr(processes, "finish", finish)
+    found = processes.freed_memory("exact", 3, 1)
+    assert given_back == [False, True] * 3
+    assert found == {"memory_kept": {"seconds_per_step": 2.0}, "memory_given_back": {"seconds_per_step": 20.0}}
 
 
 def test_check_names_each_ratio_that_got_worse():

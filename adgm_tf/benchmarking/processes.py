@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from adgm_tf import errors
 from adgm_tf.benchmarking import cases
 
 WORKERS = 2
+# glibc's own default; any such variable keeps cli.keep_freed_memory away.
+_GIVES_BACK = {"MALLOC_ARENA_TEST": "8"}
 
 
 def alone(name: str, replicas: int, steps: int) -> dict[str, float]:
@@ -48,14 +51,12 @@ def _peak_memory_mib() -> float:
     return int(status["VmHWM"].split()[0]) / 1024
 
 
-def start(name: str, replicas: int, steps: int, tf_config: dict[str, Any] | None = None) -> subprocess.Popen:
-    """Starts `alone` in a process of its own."""
-    environment = dict(os.environ)
-    if tf_config:
-        environment["TF_CONFIG"] = json.dumps(tf_config)
+def start(name: str, replicas: int, steps: int, variables: Mapping[str, str] | None = None) -> subprocess.Popen:
+    """Starts `alone` in a process of its own, with these environment variables besides."""
     command = [sys.executable, "-m", "adgm_tf.benchmark", f"--alone={name}", f"--replicas={replicas}",
                f"--steps={steps}"]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(command, env={**os.environ, **(variables or {})}, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True)
 
 
 def finish(process: subprocess.Popen) -> dict[str, float]:
@@ -74,16 +75,26 @@ def workers(name: str, steps: int) -> dict[str, float]:
     addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
         one.close()
-    started = [start(name, 1, steps, {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
-               for i in range(WORKERS)]
+    cluster = [{"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}} for i in range(WORKERS)]
+    started = [start(name, 1, steps, {"TF_CONFIG": json.dumps(one)}) for one in cluster]
     first, *_ = [finish(process) for process in started]
     return first
 
 
 def scaling(name: str, rounds: int, steps: int) -> dict[str, Any]:
     """Measures a case on one device, two logical devices and two processes, in turn, at the same global batch."""
-    kinds = {"one_device": lambda: finish(start(name, 1, steps)), "two_devices": lambda: finish(start(name, 2, steps)),
-             "two_processes": lambda: workers(name, steps)}
+    return _in_turn({"one_device": lambda: finish(start(name, 1, steps)),
+                     "two_devices": lambda: finish(start(name, 2, steps)),
+                     "two_processes": lambda: workers(name, steps)}, rounds)
+
+
+def freed_memory(name: str, rounds: int, steps: int) -> dict[str, Any]:
+    """Measures a case with freed memory kept by the process and given back to the system, in turn."""
+    return _in_turn({"memory_kept": lambda: finish(start(name, 1, steps)),
+                     "memory_given_back": lambda: finish(start(name, 1, steps, _GIVES_BACK))}, rounds)
+
+
+def _in_turn(kinds: Mapping[str, Callable[[], dict[str, float]]], rounds: int) -> dict[str, Any]:
     measured: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, run in kinds.items():

@@ -50,6 +50,9 @@ def run(quick: bool, only: Sequence[str], rounds: int) -> dict[str, Any]:
         one = found["processes"]["one_device"]["seconds_per_step"]
         for kind in ("two_devices", "two_processes"):
             found["ratios"][f"{kind}_over_one"] = found["processes"][kind]["seconds_per_step"] / one
+        found["processes"] |= (memory := processes.freed_memory("defaults_topk", 3 if quick else 7, 100))
+        found["ratios"]["freed_memory_kept_over_given_back"] = (
+            memory["memory_given_back"]["seconds_per_step"] / memory["memory_kept"]["seconds_per_step"])
     return found
 
 

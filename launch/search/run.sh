@@ -31,6 +31,7 @@ variants=(
   "grey_batch_linear_2e-3_importance_5 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --num_importance_samples=5"
   "grey_batch_linear_2e-3_labelled_50 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --labelled_batch_size=50"
   "grey_batch_linear_2e-3_unlabelled_200 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --unlabelled_batch_size=200"
+  "grey_batch_linear_2e-3_labelled_20_unlabelled_200 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --labelled_batch_size=20 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_samples_5 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=batch --num_samples=5"
   "grey_batch_balanced --binarization=none --normalization=batch --classification_beta=0.1 --consistency_weight=60 --entropy_weight=60 --compute_dtype=bfloat16"
   "grey_batch_balanced_linear_2e-3 --binarization=none --normalization=batch --classification_beta=0.1 --consistency_weight=60 --entropy_weight=60 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
