@@ -22,6 +22,8 @@ def define_flags() -> None:
     flags.DEFINE_bool("merge", False, "Keep the lines of runs that stand in the file of --csv, --curves_csv and are "
                       "not here; of two lines of one (row, split_seed, seed) the one with more steps.")
     flags.DEFINE_list("order", [], "Rows in the order that the table gets; others come behind, by name.")
+    flags.DEFINE_string("published", None, "CSV file of what others published of the rows, test error in %, for a "
+                        "column of the table.")
     flags.DEFINE_string("curves", None, "Instead of the table, draw error against epochs to this PNG file, from what "
                         "--track_test recorded.")
     flags.DEFINE_string("curves_csv", None, "File of the points of --curves; the same name with .csv if not given.")
@@ -40,13 +42,14 @@ def main() -> None:
         _draw(patterns)
         return
     from adgm_tf import reporting
+    published = reporting.read_published(values.published) if values.published else {}
     stored = values.merge and values.csv and pathlib.Path(values.csv).is_file()
     lines = reporting.collect(patterns, may_be_none=bool(stored))
     if values.merge and values.csv:
         lines = reporting.merge_into(values.csv, lines, values.order)
     elif values.csv:
         reporting.write(reporting.in_order(lines, values.order), values.csv)
-    print(reporting.markdown(reporting.in_order(lines, values.order)))
+    print(reporting.markdown(reporting.in_order(lines, values.order), published))
 
 
 def _draw(patterns: list[str]) -> None:

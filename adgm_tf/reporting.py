@@ -7,7 +7,8 @@ import json
 import os
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -96,18 +97,34 @@ def in_order(lines: Sequence[dict[str, Any]], order: Sequence[str]) -> list[dict
     return sorted(lines, key=lambda line: (rank.get(line["row"], len(rank)), *(line[k] for k in KEY)))
 
 
-def markdown(lines: Sequence[dict[str, Any]]) -> str:
-    """Returns a line a row: mean and standard deviation over its runs, how many and how long they are.
+def read_published(path: os.PathLike | str) -> dict[str, str]:
+    """Returns what was published of each row of a CSV file with the columns row, test_error_percent, source.
+
+    Raises:
+      UserError: the file is missing or has other columns.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str)
+        return dict(zip(table["row"], table["test_error_percent"], strict=True))
+    except (OSError, KeyError, ValueError):
+        raise errors.UserError(f"published={path}: must be a CSV file with the columns row, test_error_percent, "
+                               "source") from None
+
+
+def markdown(lines: Sequence[dict[str, Any]], published: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Returns a line a row: mean and standard deviation over its runs, how many, how long, and what was published.
 
     The rows come in the order of the lines; a column that none of them has is left out.
     """
     table = _table(lines)
     shown = {column: name for column, name in SUMMARISED.items() if table[column].notna().any()}
-    rows = ["| row | runs | steps | " + " | ".join(shown.values()) + " |", "|" + "---|" * (3 + len(shown))]
+    header = ["row", *(["published %"] if published else []), "runs", "steps", *shown.values()]
+    rows = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     for row, group in table.groupby("row", sort=False):
         steps = " ".join(f"{s:,}" for s in sorted(set(group["steps"].dropna()))) or "-"
         cells = [_mean_and_deviation(group[column].dropna()) for column in shown]
-        rows.append(f"| {row} | {len(group)} | {steps} | {' | '.join(cells)} |")
+        of_others = [published.get(row, "-")] if published else []
+        rows.append(f"| {' | '.join([row, *of_others, str(len(group)), steps, *cells])} |")
     return "\n".join(rows)
 
 

@@ -16,7 +16,9 @@ def test_flag_table_is_that_of_the_configuration():
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("launch/*/results.csv")), ids=lambda p: p.parent.name)
 def test_result_tables_are_those_of_the_results(path):
-    assert reporting.markdown(reporting.read(path)) in README
+    others = path.with_name("published.csv")
+    published = reporting.read_published(others) if others.is_file() else {}
+    assert reporting.markdown(reporting.read(path), published) in README
     assert (path.parent / "environment.json").is_file()
     assert (path.parent / "run.sh").is_file() or path.parent.with_suffix(".sh").is_file()
 

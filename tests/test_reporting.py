@@ -30,6 +30,25 @@ def test_a_row_is_the_mean_and_the_deviation_over_its_runs(runs):
     assert "m2" not in table
 
 
+def test_what_others_published_stands_beside_a_row(runs, tmp_path):
+    path = tmp_path / "published.csv"
+    path.write_text("row,test_error_percent,source\nadgm,0.96 ± 0.02,a poster\nelsewhere,5,a paper\n")
+    table = reporting.markdown(reporting.collect([f"{runs}/*/*"]), reporting.read_published(path))
+    assert "| row | published % | runs |" in table
+    assert "| adgm | 0.96 ± 0.02 | 2 | 10 | 2.00 ± 1.41 |" in table
+    assert "| m1 | - | 1 |" in table
+    assert "elsewhere" not in table
+
+
+@pytest.mark.parametrize("content", [None, "", "row,error\nadgm,1\n"])
+def test_a_file_of_published_errors_must_have_its_columns(tmp_path, content):
+    path = tmp_path / "published.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(errors.UserError, match=r"published=.*columns row, test_error_percent, source"):
+        reporting.read_published(path)
+
+
 def test_a_file_gives_back_the_same_table(runs, tmp_path):
     lines = reporting.collect([f"{runs}/*/*"])
     path = tmp_path / "out" / "results.csv"
