@@ -26,6 +26,7 @@ class Case:
     mode: str = "exact"
     batch_size: int = 100
     num_samples: int = 1
+    share_latent: bool = False
     num_classes: int = 10
     normalization: str = "none"
     consistency: str = "none"
@@ -37,7 +38,7 @@ class Case:
         """The case in words: what differs from the defaults."""
         parts = [self.model, self.mode, f"batch {self.batch_size}+{self.batch_size}"]
         if self.num_samples > 1:
-            parts.append(f"{self.num_samples} samples")
+            parts.append(f"{self.num_samples} samples" + (" with a common z" if self.share_latent else ""))
         if self.num_classes != 10:
             parts.append(f"{self.num_classes} classes")
         options = (self.normalization, self.consistency, self.compute_dtype)
@@ -49,8 +50,8 @@ class Case:
         return Config(
             model=self.model, class_sum="topk" if self.mode == "topk" else "exact", num_samples=self.num_samples,
             labelled_batch_size=self.batch_size, unlabelled_batch_size=self.batch_size, xla=self.xla,
-            normalization=self.normalization, compute_dtype=self.compute_dtype, consistency=self.consistency,
-            num_labels=str(max(100, self.num_classes)))
+            share_latent=self.share_latent, normalization=self.normalization, compute_dtype=self.compute_dtype,
+            consistency=self.consistency, num_labels=str(max(100, self.num_classes)))
 
     def trainer(self, strategy: tf.distribute.Strategy | None = None) -> Trainer:
         """Builds what trains it."""
@@ -78,6 +79,7 @@ QUICK = {
     "topk": Case(mode="topk"),
     "exact_10_samples": Case(num_samples=10),
     "topk_10_samples": Case(mode="topk", num_samples=10),
+    "topk_10_samples_shared": Case(mode="topk", num_samples=10, share_latent=True),
     "topk_1000_classes": Case(mode="topk", num_classes=1000),
     "exact_batch_500": Case(batch_size=500),
     "bfloat16_batch_100": Case(compute_dtype="bfloat16"),
@@ -109,6 +111,8 @@ RATIOS = {
     "exact_over_naive": ("naive", "exact"),
     "topk_over_exact": ("exact", "topk"),
     "topk_over_exact_10_samples": ("exact_10_samples", "topk_10_samples"),
+    "shared_over_topk_10_samples": ("topk_10_samples", "topk_10_samples_shared"),
+    "shared_10_over_1_samples": ("topk_10_samples_shared", "topk"),
     "topk_1000_over_10_classes": ("topk_1000_classes", "topk"),
     "exact_1000_over_10_classes": ("exact_1000_classes", "exact"),
     "bfloat16_over_float32_batch_100": ("exact", "bfloat16_batch_100"),
