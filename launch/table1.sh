@@ -83,7 +83,7 @@ train_run() {
 }
 
 collect() {
-  local published="$launch/$1/published.csv" beside=()
+  local published="$results/$1/published.csv" beside=()
   [ ! -f "$published" ] || beside=(--published="$published")
   entry report --runs="$runs/$1/*/*" --csv="$results/$1/results.csv" --merge --order="$(IFS=,; echo "${known[*]}")" \
     ${beside[@]+"${beside[@]}"}
