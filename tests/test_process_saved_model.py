@@ -77,7 +77,7 @@ def one(request, exported):
                           for d in (asked, answers))
 
 
-def close(left, right):
+def assert_close(left, right):
     np.testing.assert_allclose(left, right, rtol=2e-5, atol=2e-5)
 
 
@@ -90,10 +90,10 @@ def given(run, x):
 def test_encodes(one):
     run, asked, answers = one
     code = run.model.encode(tf.constant(run.splits.scaling(asked[x_name(run)])))
-    close(answers["encode/7/z"], code.z)
+    assert_close(answers["encode/7/z"], code.z)
     assert ("encode/7/a" in answers) == (run.model.row.q_a is not None)
     if run.model.row.q_a:
-        close(answers["encode/7/a"], code.a)
+        assert_close(answers["encode/7/a"], code.a)
     if run.model.has_classes:
         np.testing.assert_array_equal(answers["encode/7/label"], code.y)
 
@@ -101,37 +101,37 @@ def test_encodes(one):
 def test_classifies(one):
     run, _, answers = one
     if not run.model.has_classes:
-        close(answers["serving_default/7/z"], answers["encode/7/z"])
+        assert_close(answers["serving_default/7/z"], answers["encode/7/z"])
         return
     probs = run.evaluator().probs(run.splits.test)[:7]
-    close(answers["serving_default/7/probs"], probs)
+    assert_close(answers["serving_default/7/probs"], probs)
     np.testing.assert_array_equal(answers["serving_default/7/label"], probs.argmax(-1))
 
 
 def test_generates(one):
     run, asked, answers = one
     y = tf.constant(asked["label"]) if run.model.has_classes else None
-    close(answers[f"generate/7/{x_name(run)}"], given(run, run.model.generate(y, tf.constant(asked["z"]))))
+    assert_close(answers[f"generate/7/{x_name(run)}"], given(run, run.model.generate(y, tf.constant(asked["z"]))))
 
 
 def test_reconstructs(one):
     run, asked, answers = one
     x = tf.constant(run.splits.scaling(asked[x_name(run)]))
-    close(answers[f"reconstruct/7/{x_name(run)}"], given(run, run.model.reconstruct(x)))
+    assert_close(answers[f"reconstruct/7/{x_name(run)}"], given(run, run.model.reconstruct(x)))
 
 
 def test_bounds(one):
     run, asked, answers = one
     x = tf.constant(run.splits.scaling(asked[x_name(run)]))
     seed = run.evaluator().seed
-    close(answers["bound/7/bound_nats"], objectives.unlabelled_bound_of(run.model, x, 1, seed))
+    assert_close(answers["bound/7/bound_nats"], objectives.unlabelled_bound_of(run.model, x, 1, seed))
 
 
 def test_answer_to_one_does_not_depend_on_the_others(one):
     _, _, answers = one
     for name, value in answers.items():
         if "/7/" in name and not name.startswith("bound/"):
-            close(value[:1], answers[name.replace("/7/", "/1/")])
+            assert_close(value[:1], answers[name.replace("/7/", "/1/")])
     assert answers["bound/1/bound_nats"].shape == (1,)
 
 
