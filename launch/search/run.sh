@@ -35,6 +35,7 @@ variants=(
   "grey_batch_linear_2e-3_unlabelled_200 $recipe --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_unlabelled_200_shares $recipe --unlabelled_batch_size=200 --balance_weight=4"
   "grey_batch_linear_2e-3_unlabelled_200_shares_8 --binarization=none --entropy_weight=2 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --unlabelled_batch_size=200 --balance_weight=8 --consistency_weight=8"
+  "grey_batch_linear_2e-3_unlabelled_200_shares_16 --binarization=none --entropy_weight=4 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --unlabelled_batch_size=200 --balance_weight=16 --consistency_weight=16"
   "grey_batch_linear_2e-3_labelled_20_unlabelled_200 $recipe --labelled_batch_size=20 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_labelled_50_unlabelled_200 $recipe --labelled_batch_size=50 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_samples_5 $recipe --num_samples=5"
