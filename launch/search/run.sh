@@ -4,7 +4,7 @@
 # launch/search/run.sh --data_dir=FOLDER [--core=N] [--variant=NAME ...] [--split=S ...] [FLAG ...]
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
-# What grey_batch_linear_2e-3 and the changes to it share.
+# What grey_batch_linear_2e-3 and the changes to it share; of a flag that is given twice, the last counts.
 recipe="--binarization=none --entropy_weight=1 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
 # Name and flags of each.
 variants=(
@@ -23,8 +23,8 @@ variants=(
   "grey_entropy_1 --binarization=none --entropy_weight=1"
   "grey_entropy_1_batch --binarization=none --entropy_weight=1 --normalization=batch"
   "grey_batch_linear_2e-3 $recipe"
-  "grey_batch_linear_2e-3_float32 --binarization=none --entropy_weight=1 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear"
-  "grey_layer_linear_2e-3 --binarization=none --entropy_weight=1 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --normalization=layer"
+  "grey_batch_linear_2e-3_float32 $recipe --compute_dtype=float32"
+  "grey_layer_linear_2e-3 $recipe --normalization=layer"
   "grey_batch_linear_2e-3_icml $recipe --model=adgm_icml"
   "grey_batch_linear_2e-3_adgm $recipe --model=adgm"
   "grey_batch_linear_2e-3_bound $recipe --classifier=bound --eval_every=3000"
@@ -34,8 +34,8 @@ variants=(
   "grey_batch_linear_2e-3_labelled_50 $recipe --labelled_batch_size=50"
   "grey_batch_linear_2e-3_unlabelled_200 $recipe --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_unlabelled_200_shares $recipe --unlabelled_batch_size=200 --balance_weight=4"
-  "grey_batch_linear_2e-3_unlabelled_200_shares_8 --binarization=none --entropy_weight=2 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --unlabelled_batch_size=200 --balance_weight=8 --consistency_weight=8"
-  "grey_batch_linear_2e-3_unlabelled_200_shares_16 --binarization=none --entropy_weight=4 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --unlabelled_batch_size=200 --balance_weight=16 --consistency_weight=16"
+  "grey_batch_linear_2e-3_unlabelled_200_shares_8 $recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8"
+  "grey_batch_linear_2e-3_unlabelled_200_shares_16 $recipe --unlabelled_batch_size=200 --consistency_weight=16 --entropy_weight=4 --balance_weight=16"
   "grey_batch_linear_2e-3_labelled_20_unlabelled_200 $recipe --labelled_batch_size=20 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_labelled_50_unlabelled_200 $recipe --labelled_batch_size=50 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_samples_5 $recipe --num_samples=5"
