@@ -41,7 +41,8 @@ class Config:
                                    "examples class by class, in an order that gives their hidden labels away.",
                                    choices=("shuffled", "class_sorted"))
     labelled_in_unlabelled: bool = option(True, "Keep the labelled examples among the unlabelled too.")
-    split_seed: int = option(0, "Seed that chooses the validation and the labelled examples.", minimum=0,
+    split_seed: int = option(0, "Seed that chooses the validation and then, among the rest, the labelled examples: "
+                             "another num_valid, other labels.", minimum=0,
                             maximum=2**31 - 1)
     seed: int = option(0, "Seed of the weights, the noise and the order of the batches.", minimum=0,
                       maximum=2**31 - 1)
@@ -72,12 +73,14 @@ class Config:
     class_prior: tuple[float, ...] = option((), "p(y), one probability a class; uniform if empty.", minimum=0)
 
     num_samples: int = option(1, "Monte Carlo samples of a and z.", minimum=1)
-    num_importance_samples: int = option(1, "Samples inside the logarithm of the bound; 1 is the ELBO.", minimum=1)
+    num_importance_samples: int = option(1, "Samples inside the logarithm of the bound; 1 is the ELBO, more need "
+                                         "class_sum=exact.", minimum=1)
     share_latent: bool = option(False, "In training, draw z once for all samples of a, and choose the classes of the "
                                 "sum over y for all of them: 10 samples at the cost of 2 or 3. For models whose q(z|.) "
                                 "does not look at a.")
     class_sum: str = option("topk", "Sum over y of the unlabelled bound: exact takes every class, topk the most "
-                            "probable and one drawn from the rest (unbiased).", choices=("exact", "topk"))
+                            "probable and one drawn from the rest (unbiased outside a logarithm).",
+                            choices=("exact", "topk"))
     top_k: int = option(1, "Classes that topk takes exactly.", minimum=1)
     classification_weight: float | None = option(None, "alpha: multiplies the classification term of a labelled "
                                                  "example; classification_beta N / N_labelled if not given.",

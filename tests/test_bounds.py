@@ -167,6 +167,17 @@ def test_the_unlabelled_bound_of_both_class_sums_stays_below_log_p(class_sum):
     assert np.all(bound < LOG_P_X - 0.1)
 
 
+def test_a_drawn_class_inside_the_logarithm_lifts_it_above_log_p():
+    given = (X32[:0], tf.zeros([0], tf.int32), X32)
+    bounds = {}
+    for class_sum in objectives.CLASS_SUMS:
+        objective = building.objective(num_samples=2000, num_importance_samples=4, class_sum=class_sum)
+        bounds[class_sum] = objectives.per_example(mixture(), *given, objective, building.seed(3))["unlabelled/bound"]
+    np.testing.assert_allclose(bounds["exact"], LOG_P_X, rtol=1e-4, atol=1e-4)
+    assert np.all(bounds["topk"] > LOG_P_X - 0.005)
+    assert np.any(bounds["topk"] > LOG_P_X + 0.01)
+
+
 def test_more_importance_samples_tighten_the_labelled_bound_up_to_log_p():
     model = mixture(**WRONG)
     y = np.array([0, 1, 2, 1])

@@ -16,7 +16,8 @@ OBJECTIVES = {
     "exact, consistent": dict(consistency="vat"),
     "topk": dict(class_sum="topk"),
     "topk of two": dict(class_sum="topk", top_k=2, num_samples=2),
-    "topk, importance weighted, consistent": dict(class_sum="topk", num_importance_samples=2, consistency="vat"),
+    "exact, importance weighted, consistent": dict(num_importance_samples=2, consistency="vat"),
+    "topk, consistent": dict(class_sum="topk", consistency="vat"),
 }
 LABELLED_OBJECTIVES = {k: v for k, v in OBJECTIVES.items() if "topk" not in k}
 NOT_BY_LABELS_ALONE = {name: {"q_y"} | ({"q_a"} if name == "adgm_deterministic" else set()) for name in FAMILY}

@@ -10,6 +10,10 @@ from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.family import CLASSIFIERS, FAMILY
 
+# What a classifier of its own architecture leaves aside; rows of a table share a file of options.
+NOT_OF_CLASSIFIERS = ("hidden_units", "filters", "auxiliary_dim", "latent_dim", "freeze_auxiliary", "auxiliary_start",
+                      "num_samples", "share_latent", "class_sum", "top_k", "classification_beta", "num_eval_samples")
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -38,7 +42,7 @@ def make(config: Config, splits: Splits) -> Plan:
     """Works out the plan.
 
     Raises:
-      UserError: the model would have nothing to learn from.
+      UserError: the model would have nothing to learn from, or its bound would be none.
     """
     has_classes = config.model in CLASSIFIERS or FAMILY[config.model].q_y is not None
     if config.model in CLASSIFIERS and not len(splits.labelled):
@@ -47,6 +51,10 @@ def make(config: Config, splits: Splits) -> Plan:
     if not has_classes and not len(splits.unlabelled):
         raise errors.UserError(f"num_labels={config.num_labels}: {config.model} has no y and learns from unlabelled "
                                "examples only; use --num_labels=0")
+    if not len(splits.labelled) and not len(splits.unlabelled):
+        raise errors.UserError(f"num_labels={config.num_labels}, num_unlabelled={config.num_unlabelled}: leave "
+                               "nothing to learn from")
+    _check_class_sum(config, has_classes and len(splits.unlabelled) > 0)
     labelled = config.labelled_batch_size if has_classes and len(splits.labelled) else 0
     unlabelled = config.unlabelled_batch_size if len(splits.unlabelled) else 0
     examples, batch = (len(splits.unlabelled), unlabelled) if unlabelled else (len(splits.labelled), labelled)
@@ -61,12 +69,24 @@ def make(config: Config, splits: Splits) -> Plan:
     return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha, tuple(notes))
 
 
+def _check_class_sum(config: Config, sums_over_classes: bool) -> None:
+    if (sums_over_classes and config.model in FAMILY and config.class_sum == "topk"
+            and config.num_importance_samples > 1):
+        raise errors.UserError(f"num_importance_samples={config.num_importance_samples}: not with class_sum=topk, "
+                               "whose estimate of the sum over y is unbiased outside the logarithm alone; use "
+                               "--class_sum=exact")
+
+
 def remarks(config: Config) -> list[str]:
     """Returns lines that a reader of the result has to know."""
+    lines = []
     if config.unlabelled_order == "class_sorted":
-        return ["labels leak: the unlabelled examples come class by class, an order that only their hidden labels can "
-                "give; an ablation, whose error is no result of semi-supervised learning"]
-    return []
+        lines.append("labels leak: the unlabelled examples come class by class, an order that only their hidden labels "
+                     "can give; an ablation, whose error is no result of semi-supervised learning")
+    given = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
+    if unused := [name for name in given if config.model in CLASSIFIERS and name in NOT_OF_CLASSIFIERS]:
+        lines.append(f"{config.model} does not use {', '.join(unused)}")
+    return lines
 
 
 def _alpha(config: Config, splits: Splits) -> tuple[float, str]:
