@@ -14,8 +14,8 @@ from adgm_tf.evaluation import Evaluator
 from adgm_tf.runs import Run
 
 
-def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, num_importance_samples: int = 0,
-           label_spreading: bool = False) -> dict[str, Any]:
+def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, dataset: str | None = None,
+           num_importance_samples: int = 0, label_spreading: bool = False) -> dict[str, Any]:
     """Evaluates a run on examples; writes `evaluation.json` and figures to its directory.
 
     Args:
@@ -23,6 +23,7 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, num_i
       evaluator: what evaluates its model.
       examples: what to evaluate on.
       split: their name.
+      dataset: the data set that they are of; that of the run if not given.
       num_importance_samples: if positive, also estimate log p(x) with this many.
       label_spreading: whether to add the error of LabelSpreading, if the run has labels.
 
@@ -32,7 +33,8 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, num_i
     Raises:
       UserError: log p(x) is asked of a classifier.
     """
-    found: dict[str, Any] = {"split": split, "step": run.step, "num_examples": len(examples)}
+    dataset = dataset or run.config.dataset
+    found: dict[str, Any] = {"dataset": dataset, "split": split, "step": run.step, "num_examples": len(examples)}
     if run.model.is_generative:
         found["bound_nats"] = evaluator.bound_nats(examples)
     elif num_importance_samples:
@@ -42,7 +44,7 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, num_i
         found["num_importance_samples"] = num_importance_samples
         found["log_likelihood_nats"] = evaluator.importance_bound_nats(examples, num_importance_samples)
     if run.model.has_classes and len(run.splits.labelled):
-        found |= _classified(run, examples, evaluator.probs(examples))
+        found |= _classified(run, dataset, examples, evaluator.probs(examples))
         if label_spreading:
             found["label_spreading_error_percent"] = _label_spreading(run, examples)
     if run.model.is_generative:
@@ -60,9 +62,9 @@ def _kl_per_unit(run: Run, kl: dict[str, np.ndarray]) -> dict[str, Any]:
     return found
 
 
-def _classified(run: Run, examples: Examples, probs: np.ndarray) -> dict[str, Any]:
+def _classified(run: Run, dataset: str, examples: Examples, probs: np.ndarray) -> dict[str, Any]:
     error = metrics.error_percent(probs, examples.y)
-    title = f"{run.config.model} on {run.config.dataset}: {error:.2f} % error"
+    title = f"{run.config.model} on {dataset}: {error:.2f} % error"
     picture = figures.confusion(metrics.confusion(probs, examples.y), run.splits.class_names, title)
     figures.write_png(run.figure_path("confusion_matrix"), picture)
     return {"error_percent": error, "log_loss_nats": metrics.log_loss_nats(probs, examples.y),

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import glob
-import json
 import os
 import pathlib
 from collections.abc import Sequence
 
 import pandas as pd
 
-from adgm_tf import errors, figures, files
+from adgm_tf import errors, figures, files, reporting
+from adgm_tf.reporting import KEY
 
-RUN = ("row", "split_seed", "seed")
 ERRORS = {"test": "test_error_percent", "hidden": "transductive_error_percent"}
 NAMES = {"test": "test images", "hidden": "training images with hidden labels"}
-COLUMNS = (*RUN, "step", "epoch", "seconds", *ERRORS.values())
+COLUMNS = (*KEY, "step", "epoch", "seconds", *ERRORS.values())
 
 
 def collect(patterns: Sequence[str]) -> pd.DataFrame:
     """Returns a line a point of every run that a pattern names, finished or not, that tracked its test error."""
-    folders = sorted({pathlib.Path(p) for pattern in patterns for p in glob.glob(pattern)})  # noqa: PTH207
-    points = [_points(folder) for folder in folders if (folder / "config.json").is_file()]
+    points = [_points(folder) for folder in reporting.folders(patterns) if (folder / "config.json").is_file()]
     return pd.concat([pd.DataFrame(columns=COLUMNS), *(p for p in points if len(p))], ignore_index=True)
 
 
 def _points(run_dir: pathlib.Path) -> pd.DataFrame:
-    config = json.loads((run_dir / "config.json").read_text())
+    config = reporting.read_json(run_dir / "config.json")
     recorded = files.read_json_lines(run_dir / "metrics.jsonl")
     passes = [line["epoch"] / line["step"] for line in recorded if "epoch" in line]
     seconds = {line["step"]: line["seconds"] for line in recorded if "seconds" in line}
@@ -41,7 +38,7 @@ def merged(stored: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """Returns the points of a run a (row, split seed, seed): the one with more steps, of equal ones the one found."""
     kept: dict[tuple, pd.DataFrame] = {}
     for points in (stored, found):
-        for run, lines in points.groupby(list(RUN), sort=False):
+        for run, lines in points.groupby(list(KEY), sort=False):
             if run not in kept or lines["step"].max() >= kept[run]["step"].max():
                 kept[run] = lines.drop_duplicates("step", keep="last")
     return pd.concat([pd.DataFrame(columns=COLUMNS), *kept.values()], ignore_index=True)
@@ -51,16 +48,16 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
     """Writes the points of runs to the CSV file at `path`, whose other runs may be kept; returns all of them.
 
     Raises:
-      UserError: there is none.
+      UserError: there is none, or the file cannot be read.
     """
     path = pathlib.Path(path)
     with files.locked(path.parent):
-        points = merged(pd.read_csv(path) if keep and path.is_file() else pd.DataFrame(columns=COLUMNS), found)
+        points = merged(reporting.read_table(path) if keep and path.is_file() else pd.DataFrame(columns=COLUMNS), found)
         if points.empty:
             raise errors.UserError("runs: none of them recorded a test error on the way; train with --track_test")
         rank = {row: i for i, row in enumerate(order)}
         points = points.assign(rank=points["row"].map(lambda row: rank.get(row, len(rank))))
-        points = points.sort_values(["rank", *RUN, "step"], ignore_index=True)[list(COLUMNS)].infer_objects()
+        points = points.sort_values(["rank", *KEY, "step"], ignore_index=True)[list(COLUMNS)].infer_objects()
         files.write_text(path, points.to_csv(index=False, float_format="%.4f"))
     return points
 
@@ -68,7 +65,7 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
 def reached(points: pd.DataFrame, thresholds: Sequence[float]) -> str:
     """Returns, as Markdown, the first evaluation of each run whose test error is at most each threshold."""
     lines = ["| row | split | test error at most, % | steps | minutes of training |", "|---|---|---|---|---|"]
-    for (row, split, _), run in points.groupby(list(RUN), sort=False):
+    for (row, split, _), run in points.groupby(list(KEY), sort=False):
         for threshold in thresholds:
             below = run[run["test_error_percent"] <= threshold]
             first = below.loc[below["step"].idxmin()] if len(below) else None
@@ -83,7 +80,7 @@ def curves(points: pd.DataFrame, kinds: Sequence[str]) -> list[figures.Curve]:
     for colour, (row, lines) in enumerate(points.groupby("row", sort=False)):
         epochs = lines.groupby("step")["epoch"].mean()
         for style, kind in enumerate(kinds):
-            values = lines.pivot(index="step", columns=list(RUN), values=ERRORS[kind]).dropna()
+            values = lines.pivot(index="step", columns=list(KEY), values=ERRORS[kind]).dropna()
             name = row if len(kinds) == 1 else f"{row}, {NAMES[kind]}"
             if len(values):
                 drawn.append(figures.Curve(name, epochs[values.index].to_numpy(float), values.to_numpy(float).T,

@@ -32,8 +32,8 @@ def main() -> None:
     run = runs.load(run_dir, values.weights, values.data_dir)
     examples = runs.examples(run, values.split, values.dataset, values.data_dir)
     evaluator = run.evaluator(values.num_samples, values.classifier)
-    found = assessment.assess(run, evaluator, examples, values.split, values.num_importance_samples,
-                              values.label_spreading)
+    found = assessment.assess(run, evaluator, examples, values.split, values.dataset,
+                              values.num_importance_samples, values.label_spreading)
     print(f"{assessment.table(found)}\n\n{assessment.summary(found)}")
 
 

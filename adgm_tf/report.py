@@ -55,7 +55,8 @@ def main() -> None:
 def _draw(patterns: list[str]) -> None:
     values = flags.FLAGS
     from adgm_tf import convergence
-    for kind in values.errors:
+    kinds = list(dict.fromkeys(values.errors))
+    for kind in kinds:
         errors.lookup(convergence.ERRORS, "errors", kind)
     try:
         thresholds = [float(v) for v in values.reached]
@@ -63,7 +64,7 @@ def _draw(patterns: list[str]) -> None:
         raise errors.UserError(f"reached={','.join(values.reached)}: must be numbers with commas between") from None
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
     points = convergence.update(path, convergence.collect(patterns), values.order, values.merge)
-    convergence.draw(points, values.errors, values.curves, values.tensorboard)
+    convergence.draw(points, kinds, values.curves, values.tensorboard)
     if thresholds:
         print(convergence.reached(points, thresholds))
     print(values.curves)

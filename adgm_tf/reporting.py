@@ -30,36 +30,73 @@ LAST = 20
 LIKELIHOOD_SAMPLES = 1000
 
 
+def folders(patterns: Sequence[str]) -> list[pathlib.Path]:
+    """Returns what the patterns name, sorted."""
+    return sorted({pathlib.Path(p) for pattern in patterns for p in glob.glob(pattern)})  # noqa: PTH207
+
+
 def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str, Any]]:
     """Returns the results of every finished run that a pattern names, with its row, sorted.
 
     Raises:
       UserError: no pattern names a finished run, and there must be one.
     """
-    found = sorted({pathlib.Path(p) for pattern in patterns for p in glob.glob(pattern)})  # noqa: PTH207
-    finished = [p for p in found if (p / "results.json").is_file()]
+    finished = [p for p in folders(patterns) if (p / "results.json").is_file()]
     if not finished and not may_be_none:
         raise errors.UserError(f"runs={','.join(patterns)}: no finished run there (a folder with a results.json)")
     return [_line(p) for p in finished]
 
 
 def _line(run_dir: pathlib.Path) -> dict[str, Any]:
-    line = {"row": run_dir.parent.name, **json.loads((run_dir / "results.json").read_text())}
+    line = {"row": run_dir.parent.name, **read_json(run_dir / "results.json")}
     tracked = [m["test_error_percent"] for m in files.read_json_lines(run_dir / "metrics.jsonl")
-               if "test_error_percent" in m]
+               if "test_error_percent" in m and m["step"] <= line["steps"]]
     if len(tracked) >= LAST:
         line["median_of_last_20_test_error_percent"] = statistics.median(tracked[-LAST:])
     path = run_dir / "evaluation.json"
-    evaluated = json.loads(path.read_text()) if path.is_file() else {}
-    asked = {"split": "test", "step": line["steps"], "num_importance_samples": LIKELIHOOD_SAMPLES}
+    evaluated = read_json(path) if path.is_file() else {}
+    asked = {"dataset": line.get("dataset"), "split": "test", "step": line["steps"],
+             "num_importance_samples": LIKELIHOOD_SAMPLES}
     if all(evaluated.get(k) == v for k, v in asked.items()):
         line["log_likelihood_nats"] = evaluated["log_likelihood_nats"]
     return line
 
 
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Returns what a file of a run directory holds.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise errors.UserError(f"runs={path.parent}: {path.name} cannot be read ({error})") from None
+
+
+def read_table(path: os.PathLike | str) -> pd.DataFrame:
+    """Returns a CSV file whose lines belong to runs.
+
+    Raises:
+      UserError: it cannot be read, or a line does not say which run it is of.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"row": str}, keep_default_na=False, na_values=[""])
+        named = table[list(KEY)].notna().all(axis=None)
+    except (OSError, ValueError, KeyError):
+        named = False
+    if not named:
+        raise errors.UserError(f"csv={path}: must be a CSV file with {', '.join(KEY)} in every line")
+    return table
+
+
 def read(path: os.PathLike | str) -> list[dict[str, Any]]:
-    """Returns the lines of a CSV file that `write` wrote."""
-    return pd.read_csv(path).to_dict("records")
+    """Returns the lines of a CSV file that `write` wrote.
+
+    Raises:
+      UserError: it is none.
+    """
+    return read_table(path).to_dict("records")
 
 
 def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, others: Sequence[Any] = ()) -> None:

@@ -27,7 +27,8 @@ ROOMS = (
     ("evaluation",),
     ("training",),
     ("runs",),
-    ("assessment", "gallery", "saved_model", "reporting", "convergence", "benchmarking"),
+    ("assessment", "gallery", "saved_model", "reporting", "benchmarking"),
+    ("convergence",),
 )
 PACKAGES = ("data", "training", "baselines", "benchmarking")
 WITHOUT_TENSORFLOW = ("errors", "family", "files", "cli", "config", "metrics", "baselines.fitted")

@@ -107,9 +107,9 @@ def test_the_table_keeps_the_order_of_its_lines():
     assert [text.split()[1] for text in reporting.markdown(lines).splitlines()[2:]] == ["z", "a", "b"]
 
 
-@pytest.mark.parametrize(("count", "median"), [(20, 10.5), (40, 30.5), (19, None)])
-def test_the_median_is_that_of_the_last_twenty_recorded(tmp_path, count, median):
-    finished(tmp_path / "a" / "0", split_seed=0, test_error_percent=1.0)
+@pytest.mark.parametrize(("count", "steps", "median"), [(20, 50, 10.5), (40, 50, 30.5), (40, 30, 20.5), (19, 50, None)])
+def test_the_median_is_that_of_the_last_twenty_recorded_up_to_the_result(tmp_path, count, steps, median):
+    finished(tmp_path / "a" / "0", split_seed=0, test_error_percent=1.0, steps=steps)
     recorded = [{"step": i, "set": "valid", "test_error_percent": float(i)} for i in range(1, count + 1)]
     between = [{"step": i, "set": "train", "loss": 1.0} for i in range(1, count + 1)]
     text = "\n".join(json.dumps(m) for m in [*recorded, *between]) + '\n{"step": 99, "test_err'
@@ -119,10 +119,35 @@ def test_the_median_is_that_of_the_last_twenty_recorded(tmp_path, count, median)
 
 
 @pytest.mark.parametrize(("changes", "taken"), [
-    ({}, True), ({"split": "valid"}, False), ({"step": 5}, False), ({"num_importance_samples": 50}, False)])
+    ({}, True), ({"split": "valid"}, False), ({"step": 5}, False), ({"num_importance_samples": 50}, False),
+    ({"dataset": "tfds:fashion_mnist"}, False)])
 def test_the_likelihood_is_that_of_the_last_weights_on_the_test_set(tmp_path, changes, taken):
-    finished(tmp_path / "m1" / "0", split_seed=0)
-    evaluated = {"split": "test", "step": 10, "num_importance_samples": 1000, "log_likelihood_nats": -85.0, **changes}
+    finished(tmp_path / "m1" / "0", split_seed=0, dataset="mnist")
+    evaluated = {"dataset": "mnist", "split": "test", "step": 10, "num_importance_samples": 1000,
+                 "log_likelihood_nats": -85.0, **changes}
     (tmp_path / "m1" / "0" / "evaluation.json").write_text(json.dumps(evaluated))
     found, = reporting.collect([f"{tmp_path}/m1/*"])
     assert found.get("log_likelihood_nats") == (-85.0 if taken else None)
+
+
+def test_a_damaged_file_of_a_run_is_one_line(runs):
+    for name in ("evaluation.json", "results.json"):
+        (runs / "adgm" / "0" / name).write_text("{")
+        with pytest.raises(errors.UserError, match=rf"^runs=.*adgm/0: {name} cannot be read \("):
+            reporting.collect([f"{runs}/*/*"])
+
+
+@pytest.mark.parametrize("content", ["", "row,error\nadgm,1\n", "row,split_seed,seed\n<<<<<<< HEAD\na,0,0\n"])
+def test_a_file_of_something_else_is_one_line_and_stays(tmp_path, content):
+    path = tmp_path / "results.csv"
+    path.write_text(content)
+    with pytest.raises(errors.UserError, match=r"^csv=.*results.csv: must be a CSV file with row, split_seed, seed in"):
+        reporting.merge_into(path, [line("a", 0, 1, 1.0)])
+    assert path.read_text() == content
+
+
+def test_rows_may_be_named_by_numbers(tmp_path):
+    path = tmp_path / "results.csv"
+    for _ in range(2):
+        lines = reporting.merge_into(path, [line("100", 0, 1, 1.0), line("20", 0, 1, 1.0), line("nan", 0, 1, 1.0)])
+    assert [x["row"] for x in lines] == ["100", "20", "nan"]
