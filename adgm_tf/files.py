@@ -70,12 +70,20 @@ def read_json_lines(path: os.PathLike | str) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def locked(folder: os.PathLike | str) -> Iterator[None]:
-    """Keeps other processes that ask for the same folder waiting while the block runs."""
-    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
+    """Keeps other processes that ask for the same folder out while the block runs; leaves no empty folder behind.
+
+    Raises:
+      BlockingIOError: another process has the folder, and this one is not to wait.
+    """
+    folder = pathlib.Path(folder)
+    existed = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(handle)
+        if not existed and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()

@@ -144,6 +144,12 @@ def test_no_labels_leave_everything_unlabelled():
     assert (len(found.labelled), len(found.unlabelled)) == (0, COUNT)
 
 
+def test_the_labels_of_a_split_seed_depend_on_how_many_are_held_out():
+    first, again, other = split(num_valid=6), split(num_valid=6, num_unlabelled="20"), split(num_valid=9)
+    np.testing.assert_array_equal(first.labelled.index, again.labelled.index)
+    assert not np.array_equal(first.labelled.index, other.labelled.index)
+
+
 def test_the_split_seed_chooses_and_the_seed_does_not():
     first, other_run, other_split = split(), split(seed=5), split(split_seed=5)
     np.testing.assert_array_equal(first.labelled.index, other_run.labelled.index)

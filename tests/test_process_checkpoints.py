@@ -6,9 +6,10 @@ import shutil
 
 import process
 import pytest
+import tensorflow as tf
 
 from adgm_tf import errors, runs
-from adgm_tf.training import job
+from adgm_tf.training import checkpoints, job
 
 pytestmark = pytest.mark.process
 
@@ -128,3 +129,11 @@ def test_all_damaged_is_one_error(run_dir, tmp_path, entry):
     assert "checkpoint" in done.err
     assert sorted(run_dir.rglob("*")) == before
     assert json.loads((run_dir / "config.json").read_text())["model"] == "m2"
+
+
+def test_a_checkpoint_drops_those_of_later_steps(tmp_path):
+    state = tf.train.Checkpoint(v=tf.Variable(0.0))
+    for step in (10, 20, 40, 30):
+        checkpoints.write(state, tmp_path, step, keep=2)
+    assert [pathlib.Path(p).name for p in checkpoints.newest_first(tmp_path)] == ["step-30", "step-20"]
+    assert len(list(tmp_path.iterdir())) == 4

@@ -44,6 +44,9 @@ FRESH = {
     "vectors convolved": (["--dataset=moons", "--trunk=convolutional"], "trunk=convolutional: moons has no images"),
     "vectors as Bernoulli": (["--dataset=moons", "--likelihood=bernoulli"], "likelihood=bernoulli: moons has real"),
     "nothing to learn from": (["--model=m1", "--num_labels=all"], "num_labels=all: m1 has no y"),
+    "nothing at all": (["--num_labels=0", "--num_unlabelled=0"], "num_labels=0, num_unlabelled=0: leave nothing to"),
+    "topk in a logarithm": (["--class_sum=topk", "--num_importance_samples=5"],
+                            "num_importance_samples=5: not with class_sum=topk"),
     "nothing to freeze": (["--model=m2", "--freeze_auxiliary"], "freeze_auxiliary=true: m2 has no q(a|x) to freeze"),
     "unlabelled": (["--num_unlabelled=1598"], "num_unlabelled=1598: digits has only 1597 examples"),
     "no features": (["--model=m2", "--features_run=nowhere"], "features_run=nowhere: holds no run"),
@@ -51,6 +54,8 @@ FRESH = {
     "device": (["--devices=GPU:7"], "devices=GPU:7: "),
     "device name": (["--devices=TPU"], "devices=TPU: "),
     "device twice": (["--devices=CPU:0,CPU:0"], "devices=CPU:0,CPU:0: names a device twice"),
+    "devices of one": (["--strategy=one_device", "--devices=CPU:0,CPU:1"],
+                       "devices=CPU:0,CPU:1: strategy=one_device takes one"),
     "batch over replicas": (["--devices=CPU:0,CPU:1", "--labelled_batch_size=15"],
                             "labelled_batch_size=15: must divide by the 2 replicas"),
     "no cluster": (["--strategy=multi_worker", "--run_dir=run"], "strategy=multi_worker: needs the cluster"),
@@ -123,6 +128,12 @@ def test_run_of_another_configuration(run_dir):
     assert "run_dir=run: holds a run of another configuration: " in line
     assert "model is m2, not adgm; latent_dim is 2, not 3; learning_rate is 0.001, not 0.01" in line
     assert "eval_every" not in line
+
+
+def test_run_that_another_process_trains(run_dir):
+    with files.locked(run_dir):
+        assert refused("train", run_dir) == "error: run_dir=run: another process trains it\n"
+    assert process.forked("train", "--run_dir=run", cwd=run_dir.parent).code == 0
 
 
 def test_cosine_ends_where_it_was_to_end(run_dir):
@@ -249,6 +260,15 @@ def test_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
         raise RuntimeError
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_leaves_no_empty_folder(tmp_path):
+    for wait in (True, False):
+        with files.locked(tmp_path / "new", wait):
+            with pytest.raises(BlockingIOError), files.locked(tmp_path / "new", wait=False):
+                pass
+            assert (tmp_path / "new").is_dir()
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

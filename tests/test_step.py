@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from adgm_tf import config as config_lib
 from adgm_tf import errors, seeds
 from adgm_tf import model as model_lib
 from adgm_tf.config import Config
@@ -214,6 +215,13 @@ def test_pixels_are_binarised_for_the_bernoulli_likelihood_unless_told_otherwise
     assert step.binarizes(config, splits) is expected
 
 
+@pytest.mark.parametrize("binarization", ["auto", "none"])
+def test_the_second_stage_draws_pixels_as_the_first_did(tmp_path, binarization):
+    config_lib.write(Config(model="m1", binarization=binarization), tmp_path)
+    config = Config(**SMALL, model="m2", features_run=str(tmp_path))
+    assert step.binarizes(config, building.split(config, building.images())) is (binarization == "auto")
+
+
 def test_real_vectors_cannot_be_binarised():
     config = Config(**SMALL, binarization="bernoulli", dataset="moons")
     with pytest.raises(errors.UserError, match=r"^binarization=bernoulli: moons has real vectors; use none"):
@@ -255,6 +263,12 @@ def test_a_latent_is_shared_only_where_it_does_not_depend_on_the_auxiliary_varia
 def test_an_order_that_gives_labels_away_is_remarked_on():
     assert plan.remarks(Config()) == []
     assert "labels leak" in plan.remarks(Config(unlabelled_order="class_sorted"))[0]
+
+
+def test_what_a_classifier_leaves_aside_is_remarked_on():
+    given = dict(hidden_units=(7,), num_samples=3, consistency_weight=2.0)
+    assert plan.remarks(Config(model="vat", **given)) == ["vat does not use hidden_units, num_samples"]
+    assert plan.remarks(Config(model="sdgm", **given)) == []
 
 
 def test_a_wide_start_of_the_auxiliary_says_something_of_x_and_a_narrow_one_nothing():

@@ -66,7 +66,7 @@ class Checkpoints:
 
 
 def write(checkpoint: tf.train.Checkpoint, folder: pathlib.Path, step: int, keep: int) -> None:
-    """Writes `step-<step>` to `folder`, whole or not at all, and deletes all but the `keep` newest there."""
+    """Writes `step-<step>` to `folder`, whole or not at all, and keeps it and the newest before it, `keep` in all."""
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".writing-*"):
         shutil.rmtree(left)
@@ -75,7 +75,9 @@ def write(checkpoint: tf.train.Checkpoint, folder: pathlib.Path, step: int, keep
         # The index makes it a checkpoint, so it comes last.
         for path in sorted(pathlib.Path(temporary).iterdir(), key=lambda p: p.suffix == ".index"):
             os.replace(path, folder / path.name)
-    for prefix in newest_first(folder)[keep:]:
+    prefixes = newest_first(folder)
+    first = prefixes.index(str(folder / f"step-{step}"))
+    for prefix in (*prefixes[:first], *prefixes[first + keep:]):
         pathlib.Path(f"{prefix}.index").unlink()
         for path in folder.glob(f"{pathlib.Path(prefix).name}.data-*"):
             path.unlink()

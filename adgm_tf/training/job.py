@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -45,7 +46,19 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
     chief = strategy_lib.is_chief(strategy)
     with tempfile.TemporaryDirectory() as elsewhere:
         write_dir = run_dir if chief else pathlib.Path(elsewhere)
-        return _train(config, trainer, splits, write_dir, notes)
+        with _held(write_dir):
+            return _train(config, trainer, splits, write_dir, notes)
+
+
+@contextlib.contextmanager
+def _held(run_dir: pathlib.Path) -> Iterator[None]:
+    """Keeps a second process from training the same run."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(files.locked(run_dir, wait=False))
+        except BlockingIOError:
+            raise errors.UserError(f"run_dir={run_dir}: another process trains it") from None
+        yield
 
 
 def _settled(given: Mapping[str, Any]) -> Config:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tf_keras
 
+from adgm_tf import config as config_lib
 from adgm_tf import errors, family, objectives, precision, seeds, systems
 from adgm_tf import model as model_lib
 from adgm_tf.config import Config
@@ -170,7 +171,7 @@ def averages_of(model: tf.Module, config: Config) -> list[tf.Variable]:
 
 
 def binarizes(config: Config, splits: Splits) -> bool:
-    """Whether training draws binary pixels.
+    """Whether training draws binary pixels; where an m1 sees them first, whether its own training did.
 
     Raises:
       UserError: real vectors cannot be binarised.
@@ -178,7 +179,9 @@ def binarizes(config: Config, splits: Splits) -> bool:
     if config.binarization == "bernoulli" and not splits.is_image:
         raise errors.UserError(f"binarization=bernoulli: {config.dataset} has real vectors; use none")
     if config.binarization == "auto":
+        if config.features_run:
+            return binarizes(config_lib.read(config.features_run), splits)
         if config.model not in family.FAMILY or not splits.is_image:
             return False
-        return bool(config.features_run) or model_lib.likelihood(config, splits.is_image) == "bernoulli"
+        return model_lib.likelihood(config, splits.is_image) == "bernoulli"
     return config.binarization == "bernoulli"

@@ -32,6 +32,8 @@ def _make(config: Config) -> tf.distribute.Strategy:
     if _has_several_workers(config):
         _check_cluster(os.environ["TF_CONFIG"])
         return tf.distribute.MultiWorkerMirroredStrategy()
+    if kind == "one_device" and len(config.devices) > 1:
+        raise errors.UserError(f"devices={','.join(config.devices)}: strategy=one_device takes one; use mirrored")
     _make_logical_cpus(config.devices)
     _check_devices(config.devices)
     several_gpus = kind == "auto" and len(_names("GPU")) > 1 and not config.devices
