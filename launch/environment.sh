@@ -1,5 +1,5 @@
 # Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON;
-# `keep_to_core N` keeps what a script starts from then on to one core.
+# `keep_to_core N` keeps what a script starts from then on to one core; `claimed FILE` shares work between scripts.
 # EXTRA names an extra to install too, such as test; $PYTHON chooses the Python that makes the environment,
 # $VENV where it goes.
 
@@ -40,4 +40,12 @@ exec 8>&-
 keep_to_core() {
   taskset -c -p "$1" $$ >/dev/null
   export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
+}
+
+# Whether no other script holds FILE; it is ours then until the next call, or until what we started ends.
+claimed() {
+  mkdir -p "$(dirname "$1")"
+  command -v flock >/dev/null || return 0
+  exec 9>"$1"
+  flock -n 9
 }

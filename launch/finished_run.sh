@@ -2,18 +2,22 @@
 # table1's adgm_1mc on split 0, which is trained with the other flags if it is missing; sets PYTHON.
 
 launch="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-run_dir="" flags=()
+run_dir="" data_dir=() flags=()
 for argument in "$@"; do
   case "$argument" in
     --run_dir=*) run_dir="${argument#*=}" ;;
-    *) flags+=("$argument") ;;
+    --data_dir=*) data_dir=("$argument") flags+=("$argument") ;;
+    --core=* | --num_steps=*) flags+=("$argument") ;;
+    *)
+      echo "error: $argument: must be one of --run_dir=RUN, --data_dir=FOLDER, --num_steps=N, --core=N" >&2
+      exit 2 ;;
   esac
 done
 longest() {
   local found
   for found in runs/table1/adgm_1mc/0{,-steps*}/results.json; do
-    [ ! -f "$found" ] || dirname "$found"
-  done | sort -V | tail -n 1
+    [ ! -f "$found" ] || echo "$(sed -n 's/^  "steps": \([0-9]*\),$/\1/p' "$found") $(dirname "$found")"
+  done | sort -n | tail -n 1 | cut -d ' ' -f 2-
 }
 [ -n "$run_dir" ] || run_dir="$(longest)"
 if [ -z "$run_dir" ]; then

@@ -16,8 +16,13 @@ while [ $# -gt 0 ]; do
 done
 
 "$PYTHON" -m adgm_tf.train --run_dir="$run_dir" --track_test ${flags[@]+"${flags[@]}"}
+if [ ! -d "$run_dir/checkpoints" ]; then
+  echo "Result:       $run_dir/results.json, of a baseline that keeps no weights"
+  exit 0
+fi
 evaluation="$("$PYTHON" -m adgm_tf.evaluate --run_dir="$run_dir" --label_spreading)"
-"$PYTHON" -m adgm_tf.sample --run_dir="$run_dir" >/dev/null
+# A model without a bound is a classifier, and draws nothing.
+! grep -q "^bound_nats" <<<"$evaluation" || "$PYTHON" -m adgm_tf.sample --run_dir="$run_dir" >/dev/null
 exported="$("$PYTHON" -m adgm_tf.export --run_dir="$run_dir" | tail -n 1)"
 
 printf '\n%s\n\n' "$evaluation"

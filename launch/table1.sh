@@ -65,14 +65,6 @@ fi
 . "$launch/environment.sh"
 [ -z "$core" ] || keep_to_core "$core"
 
-# Whether no other process trains the run; it is ours then until the next call, or until what we started ends.
-claimed() {
-  mkdir -p "$(dirname "$1")"
-  command -v flock >/dev/null || return 0
-  exec 9>"$1"
-  flock -n 9
-}
-
 entry() { "$PYTHON" -m "adgm_tf.$1" "${@:2}"; }
 
 # train_run RUN_DIR FLAGFILE [FLAG ...]
@@ -80,6 +72,14 @@ train_run() {
   [ ! -f "$1/results.json" ] || return 0
   entry train --flagfile="$launch/table1/flags.txt" --flagfile="$2" --split_seed="$split" --run_dir="$1" "${@:3}" \
     ${flags[@]+"${flags[@]}"}
+}
+
+# Whether the log-likelihood of the run's test images has been estimated.
+evaluated() {
+  local line
+  for line in '"split": "test"' '"num_importance_samples": 1000' "$(grep '"dataset"' "$1/config.json")"; do
+    grep -qsF -- "$line" "$1/evaluation.json" || return 1
+  done
 }
 
 collect() {
@@ -101,7 +101,7 @@ run() {
     features=(--features_run="$runs/features/$row/$name")
   fi
   train_run "$run_dir" "$launch/$section/$row.txt" ${features[@]+"${features[@]}"} || return
-  if [ "$section" = unsupervised ] && ! grep -qs log_likelihood_nats "$run_dir/evaluation.json"; then
+  if [ "$section" = unsupervised ] && ! evaluated "$run_dir"; then
     entry evaluate --run_dir="$run_dir" --num_importance_samples=1000 || return
   fi
   collect "$section" >/dev/null

@@ -1,5 +1,6 @@
 """The experiment protocol: its flagfiles, and its script on a tiny run."""
 
+import json
 import os
 import pathlib
 import re
@@ -26,15 +27,21 @@ def rows(name):
 
 def launched(script, *arguments, cwd):
     """Runs a script of launch/ with this interpreter for an environment."""
-    venv = pathlib.Path(cwd, "venv")
+    return subprocess.run(["bash", LAUNCH / script, *arguments], cwd=cwd, capture_output=True, text=True,
+                          env=process.environment({"VENV": str(fake_venv(cwd))}), timeout=process.TIMEOUT,
+                          stdin=subprocess.DEVNULL)
+
+
+def fake_venv(folder):
+    """An environment whose Python is this interpreter."""
+    venv = pathlib.Path(folder, "venv")
     if not venv.exists():
         (venv / "bin").mkdir(parents=True)
         python = venv / "bin" / "python"
         python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         python.chmod(0o755)
         (venv / ".installed-package").touch()
-    return subprocess.run(["bash", LAUNCH / script, *arguments], cwd=cwd, env=process.environment({"VENV": str(venv)}),
-                          capture_output=True, text=True, timeout=process.TIMEOUT, stdin=subprocess.DEVNULL)
+    return venv
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.relative_to(LAUNCH).as_posix())
@@ -86,6 +93,37 @@ def test_an_unknown_row_is_one_line(flag, line, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("script", "argument", "line"), [
+    ("workers.sh", "--run_dir=R", "error: COUNT=--run_dir=R: must be a whole number"),
+    ("figure3.sh", "--split=1", "error: --split=1: must be one of --run_dir=RUN"),
+    ("figure5.sh", "--seed=1", "error: --seed=1: must be one of --run_dir=RUN")])
+def test_a_wrong_argument_of_a_script_is_one_line(script, argument, line, tmp_path):
+    done = launched(script, argument, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_figures_are_of_the_longest_run(tmp_path):
+    for name, steps in (("0", 6000), ("0-steps20", 20), ("0-steps60000", 60000), ("0-steps90", 90)):
+        folder = tmp_path / "runs/table1/adgm_1mc" / name
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text(json.dumps({"steps": steps, "seconds": 1.0}, indent=2))
+    shown = subprocess.run(["bash", "-c", f'. "{LAUNCH}/finished_run.sh" --core=1; echo "$run_dir"'], cwd=tmp_path,
+                           capture_output=True, text=True, env=process.environment({"VENV": str(fake_venv(tmp_path))}))
+    assert shown.stdout == "runs/table1/adgm_1mc/0-steps60000\n", shown.stderr
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("model", "ends"), [
+    ("vat", "Full MNIST:"), ("self_training", "Result:       run/results.json")])
+def test_the_quickstart_takes_the_models_that_draw_nothing(model, ends, tmp_path):
+    done = launched("quickstart.sh", f"--model={model}", "--run_dir=run", "--num_steps=2", *process.TINY, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith(ends)
+    assert (tmp_path / "run" / "export").exists() == (model == "vat")
 
 
 @pytest.mark.process

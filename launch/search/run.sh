@@ -10,16 +10,10 @@ recipe="--binarization=none --entropy_weight=1 --normalization=batch --learning_
 variants=(
   "base"
   "entropy_1 --entropy_weight=1"
-  "radius_2.5 --consistency_radius=2.5"
   "beta_0.1 --classification_beta=0.1"
-  "weight_8 --consistency_weight=8"
   "weight_40 --consistency_weight=40"
-  "learning_rate_2e-3 --learning_rate=2e-3"
-  "unlabelled_200 --unlabelled_batch_size=200"
-  "wide --auxiliary_start=wide"
   "frozen --auxiliary_start=wide --freeze_auxiliary"
   "adgm_frozen --model=adgm --auxiliary_start=wide --freeze_auxiliary"
-  "grey --binarization=none"
   "grey_entropy_1 --binarization=none --entropy_weight=1"
   "grey_entropy_1_batch --binarization=none --entropy_weight=1 --normalization=batch"
   "grey_batch_linear_2e-3 $recipe"
@@ -30,7 +24,7 @@ variants=(
   "grey_batch_linear_2e-3_bound $recipe --classifier=bound --eval_every=3000"
   "grey_batch_linear_2e-3_ema $recipe --ema_decay=0.999"
   "grey_batch_linear_2e-3_kl_warmup $recipe --kl_warmup_steps=1000"
-  "grey_batch_linear_2e-3_importance_5 $recipe --num_importance_samples=5"
+  "grey_batch_linear_2e-3_importance_5 $recipe --num_importance_samples=5 --class_sum=exact"
   "grey_batch_linear_2e-3_labelled_50 $recipe --labelled_batch_size=50"
   "grey_batch_linear_2e-3_unlabelled_200 $recipe --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_unlabelled_200_shares $recipe --unlabelled_batch_size=200 --balance_weight=4"
@@ -40,12 +34,11 @@ variants=(
   "grey_batch_linear_2e-3_labelled_50_unlabelled_200 $recipe --labelled_batch_size=50 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_samples_5 $recipe --num_samples=5"
   "grey_batch_balanced --binarization=none --normalization=batch --classification_beta=0.1 --consistency_weight=60 --entropy_weight=60 --compute_dtype=bfloat16"
-  "grey_batch_balanced_linear_2e-3 --binarization=none --normalization=batch --classification_beta=0.1 --consistency_weight=60 --entropy_weight=60 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
-  "grey_batch_shares_linear_2e-3 --binarization=none --normalization=batch --classification_beta=0.1 --consistency_weight=60 --entropy_weight=60 --balance_weight=60 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
-  "grey_batch_shares_light_linear_2e-3 --binarization=none --normalization=batch --classification_beta=0.02 --consistency_weight=12 --entropy_weight=12 --balance_weight=12 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
-  "grey_batch_warmup_linear_2e-3 --binarization=none --normalization=batch --consistency_weight=60 --entropy_weight=60 --consistency_warmup_steps=2000 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
-  "grey_batch_warmup_shares_linear_2e-3 --binarization=none --normalization=batch --consistency_weight=60 --entropy_weight=60 --balance_weight=60 --consistency_warmup_steps=2000 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
-  "grey_batch_warmup_shares_linear_2e-3_samples_5 --binarization=none --normalization=batch --consistency_weight=60 --entropy_weight=60 --balance_weight=60 --consistency_warmup_steps=2000 --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16 --num_samples=5"
+  "grey_batch_balanced_linear_2e-3 $recipe --classification_beta=0.1 --consistency_weight=60 --entropy_weight=60"
+  "grey_batch_shares_linear_2e-3 $recipe --classification_beta=0.1 --consistency_weight=60 --entropy_weight=60 --balance_weight=60"
+  "grey_batch_shares_light_linear_2e-3 $recipe --classification_beta=0.02 --consistency_weight=12 --entropy_weight=12 --balance_weight=12"
+  "grey_batch_warmup_linear_2e-3 $recipe --consistency_weight=60 --entropy_weight=60 --consistency_warmup_steps=2000"
+  "grey_batch_warmup_shares_linear_2e-3 $recipe --consistency_weight=60 --entropy_weight=60 --balance_weight=60 --consistency_warmup_steps=2000"
   "grey_batch_balanced_light --binarization=none --normalization=batch --classification_beta=0.02 --consistency_weight=12 --entropy_weight=12 --compute_dtype=bfloat16"
 )
 names=("${variants[@]%% *}")
@@ -78,6 +71,10 @@ for split in "${splits[@]}"; do
     read -r -a given <<<"$variant"
     run_dir="runs/search/${given[0]}/$split"
     [[ " ${chosen[*]} " = *" ${given[0]} "* ]] && [ ! -f "$run_dir/results.json" ] || continue
+    if ! claimed "runs/search/${given[0]}/.$split.lock"; then
+      echo "$run_dir: another process is at it"
+      continue
+    fi
     "$PYTHON" -m adgm_tf.train --flagfile="$here/flags.txt" --split_seed="$split" --run_dir="$run_dir" \
       ${given[@]+"${given[@]:1}"} ${flags[@]+"${flags[@]}"}
   done
