@@ -3,6 +3,7 @@ import json
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import process
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -97,3 +98,27 @@ def test_the_figure_shows_mean_and_range(runs, monkeypatch):
     band = axes.collections[1].get_paths()[0].vertices
     assert {tuple(v) for v in band} >= {(2, 8), (2, 10), (4, 4), (4, 6)}
     assert (axes.get_yscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "epochs", "error, %")
+
+
+@pytest.mark.process
+def test_the_entry_point_draws_and_says_when_an_error_was_reached(runs):
+    asked = (f"--runs={runs}/*/*", "--curves=errors.png", "--order=b")
+    done = process.forked("report", *asked, "--errors=test,hidden,test", "--reached=5,2", cwd=runs)
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert "| b | 0 | 2 | 300 | 3.0 |" in lines
+    assert lines[-1] == "errors.png"
+    assert (runs / "errors.png").is_file()
+    assert list(pd.read_csv(runs / "errors.csv")["row"].unique()) == ["b", "a"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("flag", "said"), [
+    ("--errors=tset", "errors=tset: did you mean test"), ("--reached=five", "reached=five: must be numbers"),
+    ("--runs=nowhere", "runs: none of them recorded a test error")])
+def test_the_entry_point_refuses_in_one_line(runs, flag, said):
+    before = sorted(runs.rglob("*"))
+    done = process.forked("report", f"--runs={runs}/*/*", "--curves=errors.png", flag, cwd=runs)
+    assert process.is_one_error(done), done
+    assert said in done.err
+    assert sorted(runs.rglob("*")) == before

@@ -2,6 +2,7 @@ import concurrent.futures
 import json
 
 import pandas as pd
+import process
 import pytest
 
 from adgm_tf import errors, reporting
@@ -151,3 +152,17 @@ def test_rows_may_be_named_by_numbers(tmp_path):
     for _ in range(2):
         lines = reporting.merge_into(path, [line("100", 0, 1, 1.0), line("20", 0, 1, 1.0), line("nan", 0, 1, 1.0)])
     assert [x["row"] for x in lines] == ["100", "20", "nan"]
+
+
+@pytest.mark.process
+def test_the_entry_point_sets_what_was_published_beside_the_rows(runs):
+    (runs / "published.csv").write_text("row,test_error_percent,source\nadgm,0.96,a poster\n")
+    asked = (f"--runs={runs}/*/*", "--csv=results.csv", "--order=m1,adgm")
+    done = process.forked("report", *asked, "--published=published.csv", cwd=runs)
+    assert (done.code, done.err) == (0, "")
+    assert [text.split(" | ")[:2] for text in done.out.splitlines()[2:]] == [["| m1", "-"], ["| adgm", "0.96"]]
+    stored = (runs / "results.csv").read_text()
+    (runs / "results.csv").write_text("<<<<<<< HEAD\n" + stored)
+    done = process.forked("report", *asked, "--merge", cwd=runs)
+    assert process.is_one_error(done), done
+    assert done.err.startswith("error: csv=results.csv: must be a CSV file with row, split_seed, seed in every line")
