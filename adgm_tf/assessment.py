@@ -44,7 +44,8 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, datas
         found["num_importance_samples"] = num_importance_samples
         found["log_likelihood_nats"] = evaluator.importance_bound_nats(examples, num_importance_samples)
     if run.model.has_classes and len(run.splits.labelled):
-        found |= _classified(run, dataset, examples, evaluator.probs(examples))
+        found |= {"classifier": evaluator.classifier, "num_samples": evaluator.num_samples}
+        found |= _classified(run, f"{dataset} by {evaluator.classifier}", examples, evaluator.probs(examples))
         if label_spreading:
             found["label_spreading_error_percent"] = _label_spreading(run, examples)
     if run.model.is_generative:
@@ -62,9 +63,9 @@ def _kl_per_unit(run: Run, kl: dict[str, np.ndarray]) -> dict[str, Any]:
     return found
 
 
-def _classified(run: Run, dataset: str, examples: Examples, probs: np.ndarray) -> dict[str, Any]:
+def _classified(run: Run, what: str, examples: Examples, probs: np.ndarray) -> dict[str, Any]:
     error = metrics.error_percent(probs, examples.y)
-    title = f"{run.config.model} on {dataset}: {error:.2f} % error"
+    title = f"{run.config.model} on {what}: {error:.2f} % error"
     picture = figures.confusion(metrics.confusion(probs, examples.y), run.splits.class_names, title)
     figures.write_png(run.figure_path("confusion_matrix"), picture)
     return {"error_percent": error, "log_loss_nats": metrics.log_loss_nats(probs, examples.y),

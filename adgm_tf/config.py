@@ -128,7 +128,8 @@ class Config:
     num_eval_samples: int = option(10, "Samples of a averaged by the classifier in evaluation.", minimum=1,
                                    resumable=True)
     classifier: str = option("q_y", "In evaluation: q_y averages q(y|a,x) over samples of a; bound is the softmax over "
-                             "y of the labelled bound, with as many samples.", choices=("q_y", "bound"), resumable=True)
+                             "y of the estimate of log p(x,y) from as many importance samples.",
+                             choices=("q_y", "bound"))
     eval_batch_size: int = option(500, "Examples at once in evaluation.", minimum=1, resumable=True)
     track_test: bool = option(False, "Also record the test error at every evaluation; it selects nothing.",
                               resumable=True)
@@ -143,6 +144,8 @@ class Config:
         if self.class_prior and abs(sum(self.class_prior) - 1) > 1e-4:
             raise errors.UserError(f"class_prior={_shown(self.class_prior)}: must sum to 1, and sums to "
                                    f"{sum(self.class_prior):g}")
+        if self.trunk == "convolutional" and not self.filters:
+            raise errors.UserError("filters=: must name at least one for trunk=convolutional")
         if self.ema_decay == 1:
             raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
         for name in ("features_run", "classifier"):

@@ -15,8 +15,8 @@ def define_flags() -> None:
     cli.define_run_flags()
     flags.DEFINE_string("split", "test", "test, valid, unlabelled or labelled.")
     flags.DEFINE_string("dataset", None, "Evaluate on this data set of the same shape; that of the run if not given.")
-    flags.DEFINE_integer("num_samples", None, "Samples of a that the classifier averages; as in training if not given.",
-                         lower_bound=1)
+    flags.DEFINE_integer("num_samples", None, "Samples of a that the classifier averages; num_eval_samples of the run "
+                         "if not given.", lower_bound=1)
     flags.DEFINE_string("classifier", None, "q_y or bound; that of the run if not given.")
     flags.DEFINE_integer("num_importance_samples", 0, "Also estimate log p(x) with this many importance samples.",
                          lower_bound=0)

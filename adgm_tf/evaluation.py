@@ -27,6 +27,7 @@ class Evaluator:
 
     def __init__(self, model: Model, scaling: Scaling, num_samples: int, batch_size: int, seed: int, classifier: str):
         self.model, self.scaling, self.batch_size = model, scaling, batch_size
+        self.num_samples, self.classifier = num_samples, classifier
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         self._classify = self._compile(lambda x, seed: objectives.CLASSIFIERS[classifier](
             model, x, num_samples, self.seed))
@@ -34,7 +35,7 @@ class Evaluator:
         self._kl = self._compile(lambda x, seed: model.kl_per_unit(x, seed))
 
     def probs(self, examples: Examples) -> np.ndarray:
-        """Returns q(y|x) averaged over samples of a, [N,C]."""
+        """Returns what the classifier says, [N,C]."""
         return np.concatenate(self._batches(self._classify, examples))
 
     def error_percent(self, examples: Examples) -> float:

@@ -86,7 +86,7 @@ class GenerativeModel(tf.Module):
         return self.features.render(x) if self.features else x
 
     def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
-                         training: bool = False) -> Auxiliary:
+                         training: bool = False, shared_noise: bool = False) -> Auxiliary:
         """a_k ~ q(a|x), k = 1..K.
 
         Args:
@@ -94,6 +94,7 @@ class GenerativeModel(tf.Module):
           num_samples: K.
           seed: int32 [2]; the same seed gives the same noise for any x of the same shape.
           training: whether batch normalisation uses the statistics of this batch.
+          shared_noise: whether the examples share theirs, so that no answer depends on the rest of the batch.
 
         Returns:
           The samples and their log densities.
@@ -104,7 +105,7 @@ class GenerativeModel(tf.Module):
         q_a_given_x = self.conditionals["q_a"]({"x": _over_samples(x)}, training=training)
         if self.row.deterministic:
             return Auxiliary(q_a_given_x.mean(), no_density, num_samples)
-        a = _draw(q_a_given_x, num_samples, seed)
+        a = _draw(q_a_given_x, num_samples, seed, shared_noise)
         return Auxiliary(a, q_a_given_x.log_prob(a), num_samples)
 
     def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"],
@@ -115,7 +116,7 @@ class GenerativeModel(tf.Module):
         return tfd.Categorical(logits=tf.squeeze(q_y_given_ax.logits_parameter(), 2))
 
     def terms(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
-              seed: tf.Tensor, training: bool = False) -> Terms:
+              seed: tf.Tensor, training: bool = False, shared_noise: bool = False) -> Terms:
         """The terms of log p(x,y,z,a) - log q(a|x) - log q(z|.), z ~ q(z|.) drawn inside.
 
         Args:
@@ -124,13 +125,14 @@ class GenerativeModel(tf.Module):
           auxiliary: samples of a given the same x.
           seed: int32 [2].
           training: whether batch normalisation uses the statistics of this batch.
+          shared_noise: whether the examples and classes share the noise of z.
 
         Returns:
           The terms, each broadcastable to [K,B,S].
         """
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
         q_z = self._of("q_z", given, training)
-        z = _draw(q_z, auxiliary.num_samples, seed)
+        z = _draw(q_z, auxiliary.num_samples, seed, shared_noise)
         given["z"] = z
         reconstruction = self._of("p_x", given, training).log_prob(given["x"])
         p_z = distributions.standard_normal(self.sizes.latent_dim)
@@ -141,9 +143,9 @@ class GenerativeModel(tf.Module):
         return Terms(reconstruction, q_z.log_prob(z) - p_z.log_prob(z), kl_a, log_p_y)
 
     def log_weight(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
-                   seed: tf.Tensor) -> Float[tf.Tensor, "K B S"]:
+                   seed: tf.Tensor, shared_noise: bool = False) -> Float[tf.Tensor, "K B S"]:
         """log p(x,y,z,a) - log q(a|x) - log q(z|.) [K,B,S], nats; arguments as of `terms`."""
-        return self.terms(x, y, auxiliary, seed).log_weight()
+        return self.terms(x, y, auxiliary, seed, shared_noise=shared_noise).log_weight()
 
     def classify(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
         """mean_K q(y|a_k,x), a_k ~ q(a|x): probabilities [B,C].
@@ -151,10 +153,7 @@ class GenerativeModel(tf.Module):
         The noise of a is shared by the examples, so that an answer does not depend on the rest of the batch.
         """
         x = self.observe(x)
-        a = self._mean_auxiliary(x)
-        if self.row.p_a is not None:
-            noise = tf.random.stateless_normal([num_samples, 1, 1, self.sizes.auxiliary_dim], seed)
-            a += self._of("q_a", {"x": _over_samples(x)}).stddev() * noise
+        a = self.sample_auxiliary(x, num_samples, seed, shared_noise=True).value
         return tf.reduce_mean(self.q_y(x, a).probs_parameter(), 0)
 
     def generate(self, y: Int[tf.Tensor, " B"] | None, z: Float[tf.Tensor, "B Z"],
@@ -277,8 +276,11 @@ def _over_samples(value: tf.Tensor) -> tf.Tensor:
     return value[None, :, None, :]
 
 
-def _draw(q: tfd.Distribution, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
+def _draw(q: tfd.Distribution, num_samples: int, seed: tf.Tensor, shared_noise: bool = False) -> tf.Tensor:
     """Draws K samples a row: [K,B,S,n] from a batch [K,B,S], or from [1,B,S] without repeating its parameters."""
+    if shared_noise:
+        noise = tf.random.stateless_normal([num_samples, 1, 1, q.event_shape[0]], seed)
+        return q.mean() + q.stddev() * noise
     if q.batch_shape[0] == num_samples:
         return q.sample(seed=seed)
     return tf.squeeze(q.sample(num_samples, seed=seed), 1)

@@ -212,10 +212,13 @@ def classify_by_q_y(model: tf.Module, x: Float[tf.Tensor, "B D"], num_samples: i
 
 def classify_by_bound(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
                       seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
-    """softmax_y of (logsumexp_K log_weight(x, y, a_k) - log K), which estimates log p(x,y): probabilities [B,C]."""
+    """softmax_y of (logsumexp_K log_weight(x, y, a_k) - log K), which estimates log p(x,y): probabilities [B,C].
+
+    The noise is shared by the examples, so that an answer does not depend on the rest of the batch.
+    """
     x, y = model.observe(x), tf.range(model.sizes.num_classes)[None, None, :]
-    auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY))
-    log_weight = model.log_weight(x, y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
+    auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY), shared_noise=True)
+    log_weight = model.log_weight(x, y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT), shared_noise=True)
     return tf.nn.softmax(tf.reduce_logsumexp(log_weight, 0))
 
 

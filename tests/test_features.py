@@ -75,8 +75,23 @@ def test_the_bound_classifies_as_bayes_rule_over_its_classes(name):
     x = building.examples(B)
     probs = objectives.classify_by_bound(model, x, K, building.seed(1)).numpy().astype(np.float64)
     a_seed, z_seed = (seeds.fold(building.seed(1), d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
-    auxiliary = model.sample_auxiliary(x, K, a_seed)
-    log_weight = model.log_weight(x, tf.range(building.C)[None, None], auxiliary, z_seed).numpy().astype(np.float64)
+    auxiliary = model.sample_auxiliary(x, K, a_seed, shared_noise=True)
+    y = tf.range(building.C)[None, None]
+    log_weight = model.log_weight(x, y, auxiliary, z_seed, shared_noise=True).numpy().astype(np.float64)
     joint = np.exp(log_weight - log_weight.max((0, 2), keepdims=True)).mean(0)
     np.testing.assert_allclose(probs, joint / joint.sum(-1, keepdims=True), rtol=2e-4, atol=1e-7)
     np.testing.assert_allclose(probs.sum(-1), 1, rtol=1e-6)
+    alone = [objectives.classify_by_bound(model, x[i:i + 1], K, building.seed(1))[0] for i in range(B)]
+    np.testing.assert_allclose(alone, probs, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adgm", "sdgm", "avae"])
+def test_shared_noise_has_the_moments_of_the_density(name):
+    model, K = building.model(name), 4000
+    x = building.examples(B)
+    draws = model.sample_auxiliary(x, K, building.seed(1), shared_noise=True).value[:, :, 0].numpy()
+    q_a = model.conditionals["q_a"]({"x": x[None, :, None]}, training=False)
+    standard = (draws - q_a.mean()[0, :, 0].numpy()) / q_a.stddev()[0, :, 0].numpy()
+    np.testing.assert_allclose(standard, np.broadcast_to(standard[:, :1], standard.shape), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(standard.mean(0), 0, atol=0.08)
+    np.testing.assert_allclose(standard.std(0), 1, atol=0.06)

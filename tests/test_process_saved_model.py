@@ -20,6 +20,7 @@ MODELS = {
     "sdgm": dict(model="sdgm", normalization="batch", ema_decay=0.5),
     "m2": dict(model="m2", trunk="convolutional", filters=(4, 6), normalization="layer"),
     "m1": dict(model="m1", num_labels="0"),
+    "bound": dict(model="sdgm", classifier="bound"),
     "moons": dict(model="adgm", dataset="moons"),
 }
 # Runs what is asked of every signature and writes the answers; imports nothing but TensorFlow and NumPy.
