@@ -23,7 +23,7 @@ def collect(patterns: Sequence[str]) -> pd.DataFrame:
 
 
 def _points(run_dir: pathlib.Path) -> pd.DataFrame:
-    config = reporting.read_json(run_dir / "config.json")
+    config = files.read_json(run_dir / "config.json", "runs")
     recorded = files.read_json_lines(run_dir / "metrics.jsonl")
     passes = [line["epoch"] / line["step"] for line in recorded if "epoch" in line]
     seconds = {line["step"]: line["seconds"] for line in recorded if "seconds" in line}

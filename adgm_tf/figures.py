@@ -16,6 +16,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib import ticker
 
+MOST_NAMED = 30
 ACTIVE_NATS = 0.01
 
 
@@ -65,9 +66,16 @@ def examples(values: np.ndarray, x_shape: tuple[int, ...], names: list[str]) -> 
 def confusion(counts: np.ndarray, names: tuple[str, ...], title: str) -> np.ndarray:
     """Draws a confusion matrix, rows the true classes, columns the predicted ones."""
     from sklearn.metrics import ConfusionMatrixDisplay
-    size = 3 + 0.4 * len(names)
+    few = len(names) <= MOST_NAMED
+    size = 3 + 0.4 * min(len(names), MOST_NAMED)
     figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
-    ConfusionMatrixDisplay(counts, display_labels=names).plot(ax=axes, colorbar=False, cmap="Blues", values_format="d")
+    ConfusionMatrixDisplay(counts, display_labels=names if few else None).plot(
+        ax=axes, colorbar=False, cmap="Blues", values_format="d", include_values=few)
+    if not few:
+        shown = np.linspace(0, len(names) - 1, MOST_NAMED, dtype=int)
+        axes.set(xticks=shown, yticks=shown)
+        axes.set_xticklabels([names[i] for i in shown], rotation=90)
+        axes.set_yticklabels([names[i] for i in shown])
     axes.set(title=title, xlabel="predicted", ylabel="true")
     return _drawn(figure)
 

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from adgm_tf import errors
+
 
 @contextlib.contextmanager
 def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
@@ -55,18 +57,33 @@ def write_json(path: os.PathLike | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")
 
 
+def read_json(path: os.PathLike | str, argument: str) -> dict[str, Any]:
+    """Returns what a file of a folder holds; `argument` is what the folder was given as.
+
+    Raises:
+      UserError: it cannot be read, or holds something else than an object.
+    """
+    path = pathlib.Path(path)
+    try:
+        found = json.loads(path.read_text())
+        if isinstance(found, dict):
+            return found
+        reason = "no object"
+    except ValueError as error:
+        reason = str(error)
+    raise errors.UserError(f"{argument}={path.parent}: {path.name} cannot be read ({reason})")
+
+
 def read_json_lines(path: os.PathLike | str) -> list[dict[str, Any]]:
-    """Returns the lines of a file of JSON lines, none if it isn't there; one that a kill cut short is left out."""
+    """Returns the objects in a file of JSON lines, none if it isn't there; a damaged line is left out."""
     path = pathlib.Path(path)
     if not path.is_file():
         return []
     lines = []
-    for text in path.read_text().splitlines():
-        try:
+    for text in path.read_bytes().splitlines():
+        with contextlib.suppress(ValueError):
             lines.append(json.loads(text))
-        except ValueError:
-            continue
-    return lines
+    return [line for line in lines if isinstance(line, dict)]
 
 
 @contextlib.contextmanager

@@ -48,30 +48,18 @@ def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str
 
 
 def _line(run_dir: pathlib.Path) -> dict[str, Any]:
-    line = {"row": run_dir.parent.name, **read_json(run_dir / "results.json")}
+    line = {"row": run_dir.parent.name, **files.read_json(run_dir / "results.json", "runs")}
     tracked = [m["test_error_percent"] for m in files.read_json_lines(run_dir / "metrics.jsonl")
                if "test_error_percent" in m and m["step"] <= line["steps"]]
     if len(tracked) >= LAST:
         line["median_of_last_20_test_error_percent"] = statistics.median(tracked[-LAST:])
     path = run_dir / "evaluation.json"
-    evaluated = read_json(path) if path.is_file() else {}
+    evaluated = files.read_json(path, "runs") if path.is_file() else {}
     asked = {"dataset": line.get("dataset"), "split": "test", "step": line["steps"],
              "num_importance_samples": LIKELIHOOD_SAMPLES}
     if all(evaluated.get(k) == v for k, v in asked.items()):
         line["log_likelihood_nats"] = evaluated["log_likelihood_nats"]
     return line
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Returns what a file of a run directory holds.
-
-    Raises:
-      UserError: it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise errors.UserError(f"runs={path.parent}: {path.name} cannot be read ({error})") from None
 
 
 def read_table(path: os.PathLike | str) -> pd.DataFrame:

@@ -6,10 +6,11 @@ import building
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from adgm_tf import errors, seeds
 from adgm_tf.config import Config
-from adgm_tf.data import resident, sources, splits
+from adgm_tf.data import resident, sources, splits, tfds_source
 
 BUNDLED = {"mnist5k": ((28, 28, 1), 4000, 1000, 10), "digits": ((8, 8, 1), 1597, 200, 10),
            "moons": ((2,), 1000, 1000, 2)}
@@ -353,3 +354,19 @@ def test_a_split_is_written_with_its_rows(tmp_path):
     with np.load(tmp_path / "split.npz") as stored:
         for name in ("labelled", "unlabelled", "valid"):
             np.testing.assert_array_equal(stored[name], getattr(found, name).index)
+
+
+def test_a_damaged_copy_of_a_tfds_set_is_one_line():
+    class Builder:
+        def as_dataset(self, **_):
+            raise tf.errors.DataLossError(None, None, "truncated record at 0\nmore")
+
+    line = r"^dataset=mnist: its train split cannot be read \(truncated record at 0\)$"
+    with pytest.raises(errors.UserError, match=line):
+        tfds_source._arrays(tfds, Builder(), "mnist", "train")
+
+
+@pytest.mark.parametrize("name", ["mnist/x=1", "mnist:9.9.9"])
+def test_a_tfds_name_that_opens_nothing_is_one_line(name, tmp_path):
+    with pytest.raises(errors.UserError, match=rf"^dataset=tfds:{name}: "):
+        sources.load(f"tfds:{name}", str(tmp_path))

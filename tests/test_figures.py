@@ -37,3 +37,10 @@ def test_curves_and_counts_can_be_drawn():
     for picture in (figures.kl_per_unit({"a": np.linspace(1, 0, 9), "z": np.zeros(3)}),
                     figures.confusion(np.diag([3, 4]), ("no", "yes"), "title")):
         assert picture.std() > 0
+
+
+def test_a_confusion_matrix_of_many_classes_is_no_larger_than_one_of_thirty():
+    many, thirty = (figures.confusion(np.eye(n, dtype=int), tuple(f"class {i}" for i in range(n)), "title")
+                    for n in (300, 30))
+    assert many.shape == thirty.shape
+    assert many.std() > 0

@@ -112,6 +112,7 @@ def test_best_weights_can_be_damaged_too(run_dir):
 def test_training_ends_although_the_best_weights_are_damaged(run_dir, capfd):
     for path in (run_dir / "best").iterdir():
         path.write_bytes(b"")
+    (run_dir / "results.json").unlink()
     measured = job.run({"run_dir": str(run_dir)})
     assert measured["steps"] == 30
     assert "best_valid_step" not in measured

@@ -107,3 +107,11 @@ def test_first_worker_alone_fits(tmp_path):
         done = train(tmp_path, "--dataset=digits", "--model=label_spreading", "--run_dir=run", env={"TF_CONFIG": place})
         assert done.code == 0, done
         assert (tmp_path / "run" / "results.json").exists() == (index == 0)
+
+
+def test_fewer_examples_than_neighbours_are_enough(tmp_path):
+    few = ("--dataset=moons", "--num_labels=6", "--num_unlabelled=0")
+    for name in family.FITTED:
+        done = train(tmp_path, f"--model={name}", *few, f"--run_dir={name}")
+        assert done.code == 0 or process.is_one_error(done), done
+    assert (tmp_path / "label_spreading" / "results.json").is_file()

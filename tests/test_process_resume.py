@@ -124,3 +124,21 @@ def test_loss_that_is_not_finite_stops_the_run(tmp_path):
     again = process.forked("train", "--run_dir=run", cwd=tmp_path)
     assert process.is_one_error(again)
     assert "goes on from step 1" in again.out
+
+
+def test_every_call_is_recorded_whatever_ends_it(tmp_path):
+    job.run(OPTIONS | dict(num_steps=30, steps_per_call=10, eval_every=15, run_dir=str(tmp_path / "run")))
+    recorded = [line for line in process.lines(tmp_path / "run") if line["set"] == "train"]
+    assert [line["step"] for line in recorded] == [10, 15, 20, 30]
+    assert all(line["seconds"] > 0 for line in recorded)
+
+
+def test_a_finished_run_keeps_its_results_unless_something_else_is_asked(tmp_path):
+    run_dir = tmp_path / "run"
+    job.run(OPTIONS | dict(run_dir=str(run_dir)))
+    path = run_dir / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hardware": {"cpu": "another"}}))
+    stored = path.read_bytes()
+    assert job.run(dict(run_dir=str(run_dir)))["hardware"] == {"cpu": "another"}
+    assert path.read_bytes() == stored
+    assert job.run(dict(run_dir=str(run_dir), num_eval_samples=3))["hardware"] != {"cpu": "another"}

@@ -42,6 +42,7 @@ FRESH = {
     "class_prior sum": (["--class_prior=0.5,0.6"], "class_prior=0.5,0.6: must sum to 1"),
     "vectors binarised": (["--dataset=moons", "--binarization=bernoulli"], "binarization=bernoulli: moons has real"),
     "vectors convolved": (["--dataset=moons", "--trunk=convolutional"], "trunk=convolutional: moons has no images"),
+    "no filter": (["--trunk=convolutional", "--filters="], "filters=: must name at least one"),
     "vectors as Bernoulli": (["--dataset=moons", "--likelihood=bernoulli"], "likelihood=bernoulli: moons has real"),
     "nothing to learn from": (["--model=m1", "--num_labels=all"], "num_labels=all: m1 has no y"),
     "nothing at all": (["--num_labels=0", "--num_unlabelled=0"], "num_labels=0, num_unlabelled=0: leave nothing to"),
@@ -207,6 +208,14 @@ DAMAGES = {
     "split of other data": (lambda d: np.savez(d / "split.npz", labelled=[0], unlabelled=[1], valid=[]),
                             "split.npz names other examples"),
 }
+
+
+def test_damaged_records_are_left_out(run_dir):
+    path = run_dir / "metrics.jsonl"
+    path.write_bytes(b'\xff\xfe\n[1]\n{"step"' + b"\n" + path.read_bytes())
+    (run_dir / "results.json").unlink()
+    assert process.forked("train", "--run_dir=run", cwd=run_dir.parent).code == 0
+    assert all(isinstance(line, dict) for line in process.lines(run_dir))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

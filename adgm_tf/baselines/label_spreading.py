@@ -14,7 +14,8 @@ def fit(splits: Splits, seed: int = 0) -> partly_labelled.Predict:
     """Spreads the labels over the graph of the nearest neighbours of all training examples; nothing in it is random."""
     del seed
     from sklearn.semi_supervised import LabelSpreading
-    fitted = LabelSpreading(kernel="knn", n_neighbors=NEIGHBOURS, n_jobs=-1).fit(*partly_labelled.training_set(splits))
+    x, y = partly_labelled.training_set(splits)
+    fitted = LabelSpreading(kernel="knn", n_neighbors=min(NEIGHBOURS, len(x)), n_jobs=-1).fit(x, y)
 
     def predict_proba(examples: Examples) -> np.ndarray:
         # No label reaches some parts of the graph: 0 / 0 there.

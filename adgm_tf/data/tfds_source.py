@@ -18,9 +18,13 @@ def load(name: str, data_dir: str) -> source.Source:
     tfds.display_progress_bar(False)
     tfds_name = name.removeprefix("tfds:")
     builder = _builder(tfds, tfds_name, data_dir)
+    if builder.info.supervised_keys != ("image", "label"):
+        raise errors.UserError(f"dataset={name}: is not an image classification set")
+    if None in builder.info.features["image"].shape[:2]:
+        raise errors.UserError(f"dataset={name}: its images differ in size; only sets of one size can be used")
     _prepare(builder, tfds_name, data_dir)
-    if builder.info.supervised_keys != ("image", "label") or "train" not in builder.info.splits:
-        raise errors.UserError(f"dataset={name}: is not an image classification set with a split named train")
+    if "train" not in builder.info.splits:
+        raise errors.UserError(f"dataset={name}: has no split named train")
     test = next((s for s in ("test", "validation") if s in builder.info.splits), None)
     if test is None:
         raise errors.UserError(f"dataset={name}: has neither a split named test nor one named validation")
@@ -34,9 +38,8 @@ def _builder(tfds, name: str, data_dir: str):
     except tfds.core.DatasetNotFoundError:
         raise errors.unknown("dataset", f"tfds:{name}", [
             f"tfds:{n}" for n in tfds.list_builders(with_community_datasets=False)]) from None
-    except (OSError, ValueError, AssertionError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise errors.UserError(f"dataset=tfds:{name}: cannot be opened ({reason})") from None
+    except Exception as error:  # noqa: BLE001  (a name may carry any version and any keyword)
+        raise errors.UserError(f"dataset=tfds:{name}: cannot be opened ({_reason(error)})") from None
 
 
 def _prepare(builder, name: str, data_dir: str) -> None:
@@ -47,9 +50,12 @@ def _prepare(builder, name: str, data_dir: str) -> None:
         _check_network(builder)
         builder.download_and_prepare()
     except Exception as error:  # noqa: BLE001  (every network and parser failure ends in the same line)
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise errors.UserError(f"dataset=tfds:{name}: no prepared copy in data_dir={place}, and it could not be "
-                               f"downloaded ({reason})") from None
+                               f"downloaded ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _check_network(builder) -> None:
@@ -61,7 +67,8 @@ def _check_network(builder) -> None:
 
 
 def _arrays(tfds, builder, name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    if None in builder.info.features["image"].shape[:2]:
-        raise errors.UserError(f"dataset={name}: its images differ in size; only sets of one size can be used")
-    x, y = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, as_supervised=True))
+    try:
+        x, y = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, as_supervised=True))
+    except Exception as error:  # noqa: BLE001  (TensorFlow has an error of its own for every damage)
+        raise errors.UserError(f"dataset={name}: its {split} split cannot be read ({_reason(error)})") from None
     return x, y.astype(np.int32)

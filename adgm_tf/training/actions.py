@@ -77,10 +77,17 @@ def describe_results(record: Record, step: int, measured: dict[str, Any]) -> Non
 
 
 class Log:
-    """Writes the terms of the loss and shows progress: a bar on a terminal, plain lines otherwise."""
+    """Writes the terms of the loss of every call, and shows progress: a bar on a terminal, plain lines otherwise.
 
-    def __init__(self, record: Record, trainer: Trainer, validation: Validation):
-        self.record, self.trainer, self.validation = record, trainer, validation
+    Args:
+      record: where to write.
+      trainer: says how many steps there are.
+      validation: knows the last errors.
+      show_every: steps between two lines of progress.
+    """
+
+    def __init__(self, record: Record, trainer: Trainer, validation: Validation, show_every: int):
+        self.record, self.trainer, self.validation, self.show_every = record, trainer, validation, show_every
         self.first_step, self.start = trainer.step, time.perf_counter()
         self.bar = None
         if sys.stderr.isatty():
@@ -90,6 +97,8 @@ class Log:
         """Records one call of the loop."""
         self.record.add("train", event.step, {**event.terms, "examples_per_second": event.examples_per_second,
                                               "epoch": event.epoch, "seconds": event.seconds})
+        if event.step % self.show_every and not event.is_last:
+            return
         text = self._shown(event)
         if self.bar:
             self.bar.set_postfix_str(text, refresh=False)

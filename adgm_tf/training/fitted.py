@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import time
 from typing import Any
@@ -40,7 +39,7 @@ def run(config: Config) -> dict[str, Any]:
     print("\n".join(notes), flush=True)
     if (run_dir / "results.json").exists():
         print("has been fitted", flush=True)
-        return json.loads((run_dir / "results.json").read_text())
+        return files.read_json(run_dir / "results.json", "run_dir")
     with files.whole_or_not_at_all(run_dir):
         config_lib.write(config, run_dir)
         splits_lib.write(splits, run_dir)

@@ -87,6 +87,9 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     kept = checkpoints.Checkpoints(trainer, pathlib.Path(config.run_dir), write_dir, config.keep_checkpoints)
     for line in kept.restore():
         print(line, flush=True)
+    if (finished := _finished(config, trainer)) is not None:
+        print("has been trained", flush=True)
+        return finished
     if trainer.step:
         print(f"goes on from step {trainer.step}", flush=True)
     with files.whole_or_not_at_all(write_dir):
@@ -98,7 +101,7 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     validation = actions.Validation(record, trainer, evaluator, splits, kept, config.track_test)
     planned = [
         loop.Action(config.eval_every, validation),
-        loop.Action(config.steps_per_call, actions.Log(record, trainer, validation)),
+        loop.Action(None, actions.Log(record, trainer, validation, config.steps_per_call)),
         loop.Action(config.checkpoint_every, lambda event: kept.save()),
     ]
     if trainer.model.is_generative:
@@ -116,6 +119,15 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     files.write_json(write_dir / "results.json", measured)
     actions.describe_results(record, trainer.step, measured)
     return measured
+
+
+def _finished(config: Config, trainer: Trainer) -> dict[str, Any] | None:
+    """Returns the results of a run that has nothing left to do: they are those of the machine that trained it."""
+    path = pathlib.Path(config.run_dir) / "results.json"
+    if trainer.step < trainer.plan.num_steps or not path.is_file() or config_lib.read(config.run_dir) != config:
+        return None
+    found = files.read_json(path, "run_dir")
+    return found if found["steps"] == trainer.step else None
 
 
 def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,

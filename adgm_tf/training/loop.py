@@ -38,9 +38,9 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """Something done every so many steps, and at the last one."""
+    """Something done every so many steps, or with None at the end of every call, and at the last one."""
 
-    every: int
+    every: int | None
     do: Callable[[Event], None]
 
 
@@ -107,7 +107,7 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
     """
     plan, between = trainer.plan, 0.0
     while (step := trainer.step) < plan.num_steps:
-        everies = (steps_per_call, *(action.every for action in actions))
+        everies = (steps_per_call, *(action.every for action in actions if action.every))
         end = profiler.end(step, min(plan.num_steps, *(every * (step // every + 1) for every in everies)))
         start = time.perf_counter()
         with profiler():
@@ -120,7 +120,7 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
                       end == plan.num_steps)
         start = time.perf_counter()
         for action in actions:
-            if end % action.every == 0 or event.is_last:
+            if not action.every or end % action.every == 0 or event.is_last:
                 action.do(event)
         between += time.perf_counter() - start
         if trainer.any_worker(bool(interrupts.number)) and not event.is_last:

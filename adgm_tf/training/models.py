@@ -36,5 +36,8 @@ def _features(config: Config, x_shape: tuple[int, ...], is_image: bool, num_clas
             raise errors.UserError(f"features_run={run_dir}: its {field} must be {needed}, and is "
                                    f"{getattr(stored, field)}")
     m1 = model_lib.build(stored, x_shape, is_image, num_classes)
-    checkpoints.restore_weights(m1, step.averages_of(m1, stored), pathlib.Path(run_dir) / "checkpoints")
+    folder = pathlib.Path(run_dir) / "checkpoints"
+    _, passed_over = checkpoints.restore_weights(m1, step.averages_of(m1, stored), folder)
+    for line in passed_over:
+        print(line, flush=True)
     return Features(m1)
