@@ -115,7 +115,8 @@ class Config:
                                       resumable=True)
     compute_dtype: str = option("float32", "Type of the matrix products: bfloat16 is faster where the processor has "
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
-    xla: bool = option(False, "Compile the loss and its gradient with XLA.")
+    xla: bool = option(False, "Compile the loss and its gradient with XLA, which draws other noise from the same "
+                       "seeds.")
 
     tf32: bool = option(True, "Let GPUs that have it use TensorFloat-32 in float32 products.")
     profile_steps: int = option(0, "Steps after the first call that are traced for TensorBoard's profiler.", minimum=0,

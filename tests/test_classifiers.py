@@ -265,6 +265,16 @@ def test_trains_on_grey_values(name, monkeypatch):
     assert all(np.isfinite(v) for v in last.values())
 
 
+def test_compiled_by_xla_it_takes_the_same_steps_but_for_the_noise(name, monkeypatch):
+    monkeypatch.setattr({"vat": vat, "ladder": ladder}[name], "HIDDEN_UNITS", (9, 8))
+    monkeypatch.setattr(ladder, "NOISE_STDDEV", 0.0)
+    quiet = dict(consistency="none") if name == "vat" else {}
+    plain, compiled = (trainer(name, xla=xla, **quiet).train(3)[1] for xla in (False, True))
+    assert compiled.keys() == plain.keys()
+    for term, value in plain.items():
+        np.testing.assert_allclose(compiled[term], value, rtol=1e-3, err_msg=term)
+
+
 def test_without_labels_there_is_nothing_to_learn(name):
     with pytest.raises(errors.UserError, match=rf"^num_labels=0: {name} is a classifier"):
         trainer(name, num_labels="0")

@@ -22,6 +22,7 @@ JOBS = {
     "m2": dict(model="m2", num_labels="0", class_prior=(0.2, *[0.8 / 9] * 9), **PLAIN),
     "m1": dict(model="m1", num_labels="0", trunk="convolutional", filters=(4,), likelihood="gaussian"),
     "avae": dict(model="avae", dataset="moons", learning_rate_schedule="staircase"),
+    "compiled": dict(model="sdgm", xla=True, normalization="batch", profile_steps=1),
     "no auxiliary": dict(model="sdgm", auxiliary_dim=0, labelled_in_unlabelled=False, num_epochs=0.1, **PLAIN),
 }
 
