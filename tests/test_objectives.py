@@ -22,7 +22,7 @@ TOP_K = range(1, C)
 @pytest.fixture
 def shared_noise(monkeypatch):
     """Every class, and every copy of an example, sees the same noise of z: that of its sample and example."""
-    def draw(q, num_samples, seed):
+    def draw(q, num_samples, seed, *_):
         rows = min(B, q.batch_shape[1])
         noise = tf.random.stateless_normal([num_samples, rows, 1, q.event_shape[-1]], seed)
         return q.mean() + q.stddev() * tf.repeat(noise, q.batch_shape[1] // rows, 1)

@@ -44,7 +44,7 @@ def whole_batch(built):
 @contextlib.contextmanager
 def noise_of_the_row_alone(monkeypatch):
     """Draws depend on what is drawn from alone, so that a row sees the same noise in any batch."""
-    def draw(q, num_samples, seed):
+    def draw(q, num_samples, seed, *_):
         z = tf.sin(37 * q.mean() + tf.range(num_samples, dtype=tf.float32)[:, None, None, None])
         return q.mean() + q.stddev() * z
 
