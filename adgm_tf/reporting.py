@@ -101,8 +101,7 @@ def merge_into(path: os.PathLike | str, found: Sequence[dict[str, Any]],
     path = pathlib.Path(path)
     with files.locked(path.parent):
         lines = in_order(merged(read(path) if path.is_file() else [], found), order)
-        beside = _circumstances(path)
-        write(lines, path, json.loads(beside.read_text()) if beside.is_file() else [])
+        write(lines, path, _read_circumstances(path))
     return lines
 
 
@@ -164,6 +163,14 @@ def _steps(line: dict[str, Any]) -> float:
 
 def _circumstances(path: os.PathLike | str) -> pathlib.Path:
     return pathlib.Path(path).with_name("environment.json")
+
+
+def _read_circumstances(path: os.PathLike | str) -> list[Any]:
+    beside = _circumstances(path)
+    try:
+        return json.loads(beside.read_text()) if beside.is_file() else []
+    except ValueError as error:
+        raise errors.UserError(f"csv={path}: {beside.name} beside it cannot be read ({error})") from None
 
 
 def _mean_and_deviation(values: pd.Series) -> str:

@@ -147,6 +147,16 @@ def test_a_file_of_something_else_is_one_line_and_stays(tmp_path, content):
     assert path.read_text() == content
 
 
+def test_damaged_circumstances_are_one_line_and_nothing_is_lost(tmp_path):
+    path = tmp_path / "results.csv"
+    reporting.merge_into(path, [line("a", 0, 1, 1.0)])
+    stored = path.read_bytes()
+    (tmp_path / "environment.json").write_text("[")
+    with pytest.raises(errors.UserError, match=r"^csv=.*results.csv: environment.json beside it cannot be read \("):
+        reporting.merge_into(path, [line("a", 1, 1, 1.0)])
+    assert path.read_bytes() == stored
+
+
 def test_rows_may_be_named_by_numbers(tmp_path):
     path = tmp_path / "results.csv"
     for _ in range(2):

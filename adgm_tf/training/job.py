@@ -127,7 +127,7 @@ def _finished(config: Config, trainer: Trainer) -> dict[str, Any] | None:
     if trainer.step < trainer.plan.num_steps or not path.is_file() or config_lib.read(config.run_dir) != config:
         return None
     found = files.read_json(path, "run_dir")
-    return found if found["steps"] == trainer.step else None
+    return found if found.get("steps") == trainer.step else None
 
 
 def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,
