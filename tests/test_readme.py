@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import re
@@ -8,6 +9,7 @@ from adgm_tf import config, reporting
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *sorted(ROOT.glob("launch/*/README.md"))]
 
 
 def test_flag_table_is_that_of_the_configuration():
@@ -18,7 +20,8 @@ def test_flag_table_is_that_of_the_configuration():
 def test_result_tables_are_those_of_the_results(path):
     others = path.with_name("published.csv")
     published = reporting.read_published(others) if others.is_file() else {}
-    assert reporting.markdown(reporting.read(path), published) in README
+    own = path.with_name("README.md")
+    assert reporting.markdown(reporting.read(path), published) in README + (own.read_text() if own.is_file() else "")
     assert (path.parent / "environment.json").is_file()
     assert (path.parent / "run.sh").is_file() or path.parent.with_suffix(".sh").is_file()
 
@@ -28,12 +31,19 @@ def test_benchmark_tables_are_those_of_the_measurement():
     assert tables.markdown(json.loads((ROOT / "launch/benchmark/benchmark.json").read_text())) in README
 
 
-@pytest.mark.parametrize("document", ["README.md", "BUILD.md"])
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_what_a_document_names_exists(document):
-    text = (ROOT / document).read_text()
+    text = document.read_text()
     for link in re.findall(r"(?<!\")\]\(([^)#:]+)\)", text):
-        assert (ROOT / link).exists(), link
+        assert (document.parent / link).exists(), link
     for module in re.findall(r"-m (adgm_tf[\w.]*)", text):
         assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
     for script in re.findall(r"(?<![\w/])((?:launch|\.ci)/[\w./]+)", text):
         assert (ROOT / script.rstrip(".")).exists(), script
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_document_writes_for_train_are_flags_of_it(document):
+    names = {field.name for field in dataclasses.fields(config.Config)}
+    for block in re.findall(r"adgm_tf\.train ([^\n`#]*)", document.read_text()):
+        assert {name for name in re.findall(r"--(\w+)", block)} <= names | {"flagfile"}, block
