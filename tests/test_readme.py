@@ -46,4 +46,4 @@ def test_what_a_document_names_exists(document):
 def test_what_a_document_writes_for_train_are_flags_of_it(document):
     names = {field.name for field in dataclasses.fields(config.Config)}
     for block in re.findall(r"adgm_tf\.train ([^\n`#]*)", document.read_text()):
-        assert {name for name in re.findall(r"--(\w+)", block)} <= names | {"flagfile"}, block
+        assert set(re.findall(r"--(\w+)", block)) <= names | {"flagfile"}, block
