@@ -1,5 +1,6 @@
 """The experiment protocol: its flagfiles, and its script on a tiny run."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -60,6 +61,12 @@ def test_flags_of_a_row_make_a_configuration(path, parse):
     config = config_lib.Config(**parse(f"--flagfile={LAUNCH}/table1/flags.txt", f"--flagfile={path}"))
     assert config.track_test
     assert config.num_valid == (0 if path.stem.startswith(("workshop", "best_honest")) else 1000)
+
+
+def test_the_long_recipe_is_the_best_one_with_more_steps(parse):
+    best, longer = (config_lib.Config(**parse(f"--flagfile={LAUNCH}/table1/{name}.txt"))
+                    for name in ("best_honest", "best_honest_long"))
+    assert longer == dataclasses.replace(best, num_steps=2 * best.num_steps)
 
 
 VARIANTS = re.findall(r'^  "([\w.-]+) ?(.*)"$', (LAUNCH / "search/run.sh").read_text(), re.MULTILINE)
