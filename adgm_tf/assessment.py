@@ -12,6 +12,7 @@ from adgm_tf.baselines import label_spreading as label_spreading_lib
 from adgm_tf.data.splits import Examples
 from adgm_tf.evaluation import Evaluator
 from adgm_tf.runs import Run
+from adgm_tf.training import results
 
 
 def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, dataset: str | None = None,
@@ -50,7 +51,7 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, datas
             found["label_spreading_error_percent"] = _label_spreading(run, examples)
     if run.model.is_generative:
         found |= _kl_per_unit(run, evaluator.kl_per_unit(examples))
-    files.write_json(run.path / "evaluation.json", found)
+    files.write_json(run.path / "evaluation.json", found | results.circumstances(run.config))
     return found
 
 

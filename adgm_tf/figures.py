@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 
 MOST_NAMED = 30
+MOST_MARKED = 10
 ACTIVE_NATS = 0.01
 
 
@@ -98,7 +99,8 @@ def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
     for line in lines:
         color, runs = f"C{line.colour % 10}", len(line.values)
         name = line.name + (f" ({runs} runs)" if runs > 1 else "")
-        axes.plot(line.x, line.values.mean(0), color=color, linestyle=("-", "--")[line.style], label=name)
+        axes.plot(line.x, line.values.mean(0), color=color, linestyle=("-", "--")[line.style], label=name,
+                  marker="o" if len(line.x) <= MOST_MARKED else None)
         axes.fill_between(line.x, line.values.min(0), line.values.max(0), color=color, alpha=0.2, linewidth=0)
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log", xlim=(0, None))
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5, 7), numticks=12))

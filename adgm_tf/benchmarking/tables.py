@@ -20,7 +20,7 @@ SMALLER_IS_BETTER = ("topk_1000_over_10_classes", "exact_1000_over_10_classes", 
                      "batch_normalization_over_none", "two_devices_over_one", "two_processes_over_one")
 
 
-# What the project asks of a ratio: at least or at most a number, or that share of the counted ratio of the same name.
+# The target of a ratio: at least or at most a number, or that share of the counted ratio of the same name.
 TARGETS = {
     "exact_of_matmul_peak_float32": (">=", 0.8, False),
     "exact_over_naive": (">=", 1.0, True),
