@@ -45,10 +45,20 @@ class Trunk:
     compute_dtype: str = "float32"
 
 
+class BatchNormalization(layers.BatchNormalization):
+    """Keras's, of images or of [K,B,S,n]; in training a call adds to the moving averages only where it says so."""
+
+    def call(self, h: tf.Tensor, training: bool = False, update: bool = False) -> tf.Tensor:
+        """Returns h normalised by its own moments in training, by the moving averages otherwise."""
+        if not training or update:
+            return super().call(h, training=training)
+        return tf.compat.v1.nn.fused_batch_norm(h, self.gamma, self.beta, epsilon=self.epsilon)[0]
+
+
 NORMALIZATIONS = {
     "none": layers.Identity,
     "layer": functools.partial(layers.LayerNormalization, epsilon=1e-5),
-    "batch": functools.partial(layers.BatchNormalization, momentum=0.95, epsilon=1e-5),
+    "batch": functools.partial(BatchNormalization, momentum=0.95, epsilon=1e-5),
 }
 
 
@@ -87,26 +97,28 @@ class Conditional(tf_keras.Model):
         self.density = tfp.layers.DistributionLambda(
             spec.function, convert_to_tensor_fn=tfd.Distribution.mean, name=density)
 
-    def call(self, parents: Mapping[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
+    def call(self, parents: Mapping[str, tf.Tensor], training: bool = False,
+             update: bool = False) -> tfd.Distribution:
         """Returns the distribution of the variable given its parents.
 
         Args:
           parents: x [1,B,1,D], a [K,B,1,A], z [K,B,S,Z] in float32, y [K,B,S] class indices; axes of size 1 broadcast.
-          training: whether batch normalisation uses and updates the statistics of this batch.
+          training: whether batch normalisation uses the statistics of this batch.
+          update: whether it then adds them to its moving averages, which evaluation uses.
 
         Returns:
           A distribution whose batch shape is the broadcast [K,B,S] of the parents.
         """
-        parts = [self._part_of(p, parents[p], training) for p in self.parts]
+        parts = [self._part_of(p, parents[p], training, update) for p in self.parts]
         h = sum(parts, tf.cast(self.first_bias, parts[0].dtype))
-        h = tf.nn.relu(self.norms[0](h, training=training))
+        h = tf.nn.relu(_applied(self.norms[0], h, training, update))
         for dense, norm in zip(self.hidden, self.norms[1:], strict=True):
-            h = tf.nn.relu(norm(dense(h), training=training))
-        return self.density(tf.cast(self.last(h, training=training), tf.float32))
+            h = tf.nn.relu(_applied(norm, dense(h), training, update))
+        return self.density(tf.cast(_applied(self.last, h, training, update), tf.float32))
 
-    def _part_of(self, letter: str, value: tf.Tensor, training: bool) -> tf.Tensor:
+    def _part_of(self, letter: str, value: tf.Tensor, training: bool, update: bool) -> tf.Tensor:
         if letter == "x" and self.pixels:
-            value = self.pixels(value, training=training)
+            value = self.pixels(value, training=training, update=update)
         return self.parts[letter](value)
 
 
@@ -125,11 +137,11 @@ class OverImages(layers.Layer):
         super().__init__(**kwargs)
         self.shape, self.chain, self.crop, self.planes = shape, chain, crop, planes
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns what the layers make of x."""
+    def call(self, x: tf.Tensor, training: bool = False, update: bool = False) -> tf.Tensor:
+        """Returns what the layers make of x; `training` and `update` as of a conditional."""
         rows = tf.reshape(x, (-1, *self.shape))
         for layer in self.chain:
-            rows = layer(rows, training=training)
+            rows = _applied(layer, rows, training, update)
         if self.crop:
             height, width = self.crop
             channels = rows.shape[-1] // self.planes
@@ -138,6 +150,12 @@ class OverImages(layers.Layer):
         size = math.prod(rows.shape[1:])
         result = tf.reshape(rows, tf.concat([tf.shape(x)[:-1], [size]], 0))
         return tf.ensure_shape(result, [*x.shape[:-1], size])
+
+
+def _applied(layer: layers.Layer, h: tf.Tensor, training: bool, update: bool) -> tf.Tensor:
+    if isinstance(layer, BatchNormalization | OverImages):
+        return layer(h, training=training, update=update)
+    return layer(h, training=training)
 
 
 class _Layers:

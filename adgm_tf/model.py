@@ -86,7 +86,7 @@ class GenerativeModel(tf.Module):
         return self.features.render(x) if self.features else x
 
     def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
-                         training: bool = False, shared_noise: bool = False) -> Auxiliary:
+                         training: bool = False, shared_noise: bool = False, update: bool = False) -> Auxiliary:
         """a_k ~ q(a|x), k = 1..K.
 
         Args:
@@ -95,6 +95,7 @@ class GenerativeModel(tf.Module):
           seed: int32 [2]; the same seed gives the same noise for any x of the same shape.
           training: whether batch normalisation uses the statistics of this batch.
           shared_noise: whether the examples share theirs, so that no answer depends on the rest of the batch.
+          update: whether it then adds them to its moving averages.
 
         Returns:
           The samples and their log densities.
@@ -102,21 +103,21 @@ class GenerativeModel(tf.Module):
         no_density = tf.zeros([1, tf.shape(x)[0], 1])
         if self.row.q_a is None:
             return Auxiliary(tf.zeros([1, tf.shape(x)[0], 1, 0]), no_density, num_samples)
-        q_a_given_x = self.conditionals["q_a"]({"x": _over_samples(x)}, training=training)
+        q_a_given_x = self.conditionals["q_a"]({"x": _over_samples(x)}, training=training, update=update)
         if self.row.deterministic:
             return Auxiliary(q_a_given_x.mean(), no_density, num_samples)
         a = _draw(q_a_given_x, num_samples, seed, shared_noise)
         return Auxiliary(a, q_a_given_x.log_prob(a), num_samples)
 
     def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"],
-            training: bool = False) -> tfd.Categorical:
+            training: bool = False, update: bool = False) -> tfd.Categorical:
         """q(y|a,x), batch [K,B]; [1,B] where y has no a among its parents or a is a function of x."""
         parents = {"x": _over_samples(x), "a": a}
-        q_y_given_ax = self.conditionals["q_y"]({p: parents[p] for p in self.row.q_y}, training=training)
+        q_y_given_ax = self.conditionals["q_y"]({p: parents[p] for p in self.row.q_y}, training=training, update=update)
         return tfd.Categorical(logits=tf.squeeze(q_y_given_ax.logits_parameter(), 2))
 
     def terms(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
-              seed: tf.Tensor, training: bool = False, shared_noise: bool = False) -> Terms:
+              seed: tf.Tensor, training: bool = False, shared_noise: bool = False, update: bool = False) -> Terms:
         """The terms of log p(x,y,z,a) - log q(a|x) - log q(z|.), z ~ q(z|.) drawn inside.
 
         Args:
@@ -126,19 +127,20 @@ class GenerativeModel(tf.Module):
           seed: int32 [2].
           training: whether batch normalisation uses the statistics of this batch.
           shared_noise: whether the examples and classes share the noise of z.
+          update: whether batch normalisation then adds them to its moving averages.
 
         Returns:
           The terms, each broadcastable to [K,B,S].
         """
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
-        q_z = self._of("q_z", given, training)
+        q_z = self._of("q_z", given, training, update)
         z = _draw(q_z, auxiliary.num_samples, seed, shared_noise)
         given["z"] = z
-        reconstruction = self._of("p_x", given, training).log_prob(given["x"])
+        reconstruction = self._of("p_x", given, training, update).log_prob(given["x"])
         p_z = distributions.standard_normal(self.sizes.latent_dim)
         kl_a = tf.zeros([1, 1, 1])
         if self.row.p_a is not None:
-            kl_a = auxiliary.log_q - self._p_a(given, training).log_prob(auxiliary.value)
+            kl_a = auxiliary.log_q - self._p_a(given, training, update).log_prob(auxiliary.value)
         log_p_y = tf.zeros([1, 1, 1]) if y is None else tf.gather(tf.constant(self.log_prior), y)
         return Terms(reconstruction, q_z.log_prob(z) - p_z.log_prob(z), kl_a, log_p_y)
 
@@ -196,13 +198,14 @@ class GenerativeModel(tf.Module):
             pairs["a"] = (self._of("q_a", given), self._p_a(given))
         return {letter: tf.reduce_sum(_normal_kl(q, p), [0, 1, 2]) for letter, (q, p) in pairs.items()}
 
-    def _of(self, key: str, given: dict[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
-        return self.conditionals[key]({p: given[p] for p in getattr(self.row, key)}, training=training)
+    def _of(self, key: str, given: dict[str, tf.Tensor], training: bool = False,
+            update: bool = False) -> tfd.Distribution:
+        return self.conditionals[key]({p: given[p] for p in getattr(self.row, key)}, training=training, update=update)
 
-    def _p_a(self, given: dict[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
+    def _p_a(self, given: dict[str, tf.Tensor], training: bool = False, update: bool = False) -> tfd.Distribution:
         if self.row.p_a == "":
             return distributions.standard_normal(self.sizes.auxiliary_dim)
-        return self._of("p_a", given, training)
+        return self._of("p_a", given, training, update)
 
     def _mean_auxiliary(self, x: tf.Tensor) -> tf.Tensor:
         if self.row.q_a is None:

@@ -260,27 +260,29 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
     """Every term of the loss for every example: {name: [L], [U] or [L+U]}, nats.
 
     q(a|x) and q(y|a,x) see the labelled and the unlabelled examples in one product; either may be none (L or U = 0).
+    The moving averages of batch normalisation follow that product, and where the two are apart the unlabelled examples,
+    or the labelled if there are no others; x + r of the consistency term leaves them alone.
     """
-    x, L = tf.concat([x_labelled, x_unlabelled], 0), x_labelled.shape[0]
+    x, L, U = tf.concat([x_labelled, x_unlabelled], 0), x_labelled.shape[0], x_unlabelled.shape[0]
     auxiliary_seed, latent_seed = (seeds.fold(seed, d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
     total = objective.num_samples * objective.num_importance_samples
-    auxiliary = model.sample_auxiliary(x, total, auxiliary_seed, training)
+    auxiliary = model.sample_auxiliary(x, total, auxiliary_seed, training, update=training)
     if objective.share_latent:
         auxiliary = auxiliary._replace(num_samples=1)
-    logits = model.q_y(x, auxiliary.value, training).logits_parameter() if model.has_classes else None
+    logits = model.q_y(x, auxiliary.value, training, training).logits_parameter() if model.has_classes else None
     terms = {}
     if L:
         of_labelled = model.terms(x_labelled, y[None, :, None], _rows(auxiliary, slice(0, L)),
-                                  seeds.fold(latent_seed, 0), training)
+                                  seeds.fold(latent_seed, 0), training, update=training and not U)
         terms |= _named("labelled", of_labelled, tf.ones([1, 1, 1]))
         terms["labelled/bound"] = labelled_bound(of_labelled, objective.num_importance_samples, kl_weight)
         terms["classification"] = classification(tfd.Categorical(logits=logits[:, :L]), y)
-    if x_unlabelled.shape[0]:
+    if U:
         q_y = tfd.Categorical(logits=logits[:, L:]) if model.has_classes else None
         classes, entropy = _classes(q_y, CLASS_SUMS[objective.class_sum], objective.top_k,
                                     seeds.fold(seed, seeds.Draw.CLASS), objective.share_latent)
         of_unlabelled = model.terms(x_unlabelled, classes.y, _rows(auxiliary, slice(L, None)),
-                                    seeds.fold(latent_seed, 1), training)
+                                    seeds.fold(latent_seed, 1), training, update=training)
         terms |= _named("unlabelled", of_unlabelled, classes.weights)
         terms["unlabelled/entropy"] = tf.reduce_mean(entropy, 0)
         terms["unlabelled/bound"] = unlabelled_bound(of_unlabelled, classes, entropy,

@@ -22,8 +22,8 @@ def conditional(parents, variable="z", dim=7, density="gaussian", trunk=TRUNK, s
     return built
 
 
-def of(built, given, training=False):
-    return built(given, training=training)
+def of(built, given, training=False, update=False):
+    return built(given, training=training, update=update)
 
 
 def values(parents, sizes=SIZES):
@@ -139,12 +139,13 @@ def test_batch_normalisation_sees_its_batch_in_training_alone():
         assert np.allclose(whole, part, atol=1e-5) is not training
 
 
-def test_batch_normalisation_keeps_moving_averages_in_training_alone():
+def test_batch_normalisation_adds_to_its_moving_averages_where_it_is_told_to():
     built = conditional("x", trunk=Trunk((9,), "batch"))
     mean = built.norms[0].moving_mean
     of(built, values("x"))
+    silent = of(built, values("x"), True).mean()
     np.testing.assert_array_equal(mean, np.zeros(9))
-    of(built, values("x"), True)
+    np.testing.assert_allclose(of(built, values("x"), True, update=True).mean(), silent, rtol=1e-5, atol=1e-6)
     h = concatenated(built, values("x"))
     np.testing.assert_allclose(mean, 0.05 * h.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
 

@@ -214,15 +214,52 @@ def test_a_shared_latent_averages_the_bounds_of_each_sample_of_a_with_the_same_l
 def test_a_shared_latent_is_decoded_once_for_all_samples(monkeypatch):
     rows, adgm, call = [], building.model(), conditionals.Conditional.call
 
-    def counted(self, parents, training=False):
+    def counted(self, parents, training=False, update=False):
         if self.name.startswith("p_x"):
             rows.append(tuple(parents["z"].shape[:3]))
-        return call(self, parents, training)
+        return call(self, parents, training, update)
 
     monkeypatch.setattr(conditionals.Conditional, "call", counted)
     objective = building.objective(num_samples=K, share_latent=True, class_sum="topk")
     objectives.per_example(adgm, *building.batch(adgm, B, B), objective, building.seed(1))
     assert rows == [(1, B, 1), (1, B, 2)]
+
+
+def normalised(name):
+    return building.model(name, trunk=conditionals.Trunk((9, 8), "batch"))
+
+
+def moving_averages(built):
+    return {key: np.concatenate([v.numpy() for v in conditional.non_trainable_variables])
+            for key, conditional in built.conditionals.items()}
+
+
+@pytest.mark.parametrize(("labelled", "unlabelled", "bound"),
+                         [(60, 80, "unlabelled/bound"), (0, 80, "unlabelled/bound"), (60, 0, "labelled/bound")])
+@pytest.mark.parametrize("name", ["m2", "sdgm"])
+def test_moving_averages_come_to_the_statistics_of_training(name, labelled, unlabelled, bound):
+    built, objective = normalised(name), building.objective(consistency="vat")
+    x_labelled, y, x_unlabelled = building.batch(built, labelled, unlabelled)
+    batch = x_labelled + 2, y, x_unlabelled
+    trained = tf.function(lambda: objectives.per_example(built, *batch, objective, building.seed(1)), autograph=False)
+    before = objectives.per_example(built, *batch, objective, building.seed(1), training=False)[bound]
+    for _ in range(400):
+        expected = trained()[bound]
+    found = objectives.per_example(built, *batch, objective, building.seed(1), training=False)[bound]
+    np.testing.assert_allclose(found, expected, rtol=2e-2)
+    assert not np.allclose(before, expected, rtol=5e-2)
+
+
+def test_moving_averages_follow_the_unlabelled_examples_where_the_two_are_apart():
+    found = []
+    for shift in (0, 5):
+        built = normalised("m2")
+        x_labelled, y, x_unlabelled = building.batch(built, 6, 8)
+        objectives.per_example(built, x_labelled + shift, y, x_unlabelled, building.objective(), building.seed(1))
+        found.append(moving_averages(built))
+    for key in ("q_z", "p_x"):
+        np.testing.assert_array_equal(found[0][key], found[1][key])
+    assert not np.allclose(found[0]["q_y"], found[1]["q_y"], atol=1e-3)
 
 
 def test_topk_draws_the_other_class_as_often_as_it_is_probable():
