@@ -90,7 +90,8 @@ def two_workers(tmp_path_factory):
     """Two workers of which the second is stopped, and two that go on to the end."""
     cwd = tmp_path_factory.mktemp("workers")
     chief, other = workers(cwd, *process.TINY, *process.PLAIN, "--model=m2", "--learning_rate_schedule=constant",
-                           "--num_steps=1000000", "--num_valid=20", "--normalization=batch")
+                           "--num_steps=1000000", "--num_valid=20", "--normalization=batch", "--eval_every=10",
+                           "--learning_rate=1e-9")
     ends = [other.when(lambda: len(process.lines(cwd / "run")) > 2, signal.SIGTERM), chief.wait(30)]
     stopped_at = max(int(p.stem.partition("-")[2]) for p in (cwd / "run" / "checkpoints").glob("*.index"))
     chief, other = workers(cwd, f"--num_steps={stopped_at + 20}")
@@ -122,4 +123,4 @@ def test_chief_alone_writes_the_run(two_workers):
     steps = [line["step"] for line in process.lines(cwd / "run") if line["set"] == "train"]
     assert steps == sorted(set(steps))
     assert steps[-1] == stopped_at + 20
-    assert pathlib.Path(cwd, "run", "results.json").exists()
+    assert "best_valid_step" in json.loads(pathlib.Path(cwd, "run", "results.json").read_text())

@@ -46,6 +46,11 @@ class Checkpoints:
             self.best_score.assign(score)
             write(self.weights, self.best_folder, self.trainer.step, keep=1)
 
+    @property
+    def best_source(self) -> pathlib.Path:
+        """Where the best weights are: this process wrote them, or the run had them before it went on."""
+        return self.best_folder if newest_first(self.best_folder) else self.run_dir / self.best_folder.name
+
     def restore(self) -> list[str]:
         """Restores the newest checkpoint that can be read, if there is any; returns a line for each passed over.
 

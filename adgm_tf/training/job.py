@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import os
 import pathlib
@@ -124,7 +125,9 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
 def _finished(config: Config, trainer: Trainer) -> dict[str, Any] | None:
     """Returns the results of a run that has nothing left to do: they are those of the machine that trained it."""
     path = pathlib.Path(config.run_dir) / "results.json"
-    if trainer.step < trainer.plan.num_steps or not path.is_file() or config_lib.read(config.run_dir) != config:
+    if trainer.step < trainer.plan.num_steps or not path.is_file():
+        return None
+    if dataclasses.replace(config_lib.read(config.run_dir), run_dir=config.run_dir, data_dir=config.data_dir) != config:
         return None
     found = files.read_json(path, "run_dir")
     return found if found.get("steps") == trainer.step else None
@@ -146,16 +149,23 @@ def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evalua
 
 def _best_results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator, kept: checkpoints.Checkpoints,
                   sees_labels: bool) -> dict[str, Any]:
-    """Measures the weights that were best on the validation set, if they can be read, and puts the last ones back."""
-    weights = [*trainer.model.variables]
+    """Measures the weights that were best on the validation set and puts the last ones back.
+
+    All workers measure or none does: reading a variable of several replicas takes all of them.
+    """
+    weights = [*trainer.model.variables, *trainer.averages]
     last = [tf.identity(v) for v in weights]
+    step, problem = 0, ""
     try:
-        step, _ = checkpoints.restore_weights(trainer.model, trainer.averages, kept.best_folder)
+        try:
+            step, _ = checkpoints.restore_weights(trainer.model, trainer.averages, kept.best_source)
+        except errors.UserError as error:
+            problem = str(error)
+        if trainer.any_worker(bool(problem)):
+            print(f"the best weights are not measured: {problem or 'another worker cannot read them'}", flush=True)
+            return {}
         best = {f"best_valid_{k}": v for k, v in results.measure(evaluator, splits, sees_labels).items()}
         return {"best_valid_step": step, **best}
-    except errors.UserError as error:
-        print(f"the best weights are not measured: {error}", flush=True)
-        return {}
     finally:
         for variable, value in zip(weights, last, strict=True):
             variable.assign(value)

@@ -79,9 +79,11 @@ class Trainer:
         kept = [tf.identity(v) for v, _ in zip(self.model.trainable_variables, self.averages, strict=False)]
         for variable, average in zip(self.model.trainable_variables, self.averages, strict=False):
             variable.assign(average)
-        yield
-        for variable, value in zip(self.model.trainable_variables, kept, strict=False):
-            variable.assign(value)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.model.trainable_variables, kept, strict=False):
+                variable.assign(value)
 
     def any_worker(self, flag: bool) -> bool:
         """Whether `flag` is set on any worker: all of them get the same answer."""
