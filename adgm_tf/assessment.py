@@ -43,7 +43,7 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, datas
                                "and has no log p(x)")
     if num_importance_samples:
         found["num_importance_samples"] = num_importance_samples
-        found["log_likelihood_nats"] = evaluator.importance_bound_nats(examples, num_importance_samples)
+        found["log_likelihood_nats"] = evaluator.log_likelihood_nats(examples, num_importance_samples)
     if run.model.has_classes and len(run.splits.labelled):
         found |= {"classifier": evaluator.classifier, "num_samples": evaluator.num_samples}
         found |= _classified(run, f"{dataset} by {evaluator.classifier}", examples, evaluator.probs(examples))

@@ -61,7 +61,8 @@ class Config:
                         choices=("perceptron", "convolutional"))
     hidden_units: tuple[int, ...] = option((500, 500), "Hidden layers of every conditional.", minimum=1)
     filters: tuple[int, ...] = option((32, 64), "Filters of the convolutional trunk, stride 2 each.", minimum=1)
-    normalization: str = option("none", "Normalisation of the hidden layers.", choices=("none", "layer", "batch"))
+    normalization: str = option("none", "Normalisation of the hidden layers; in training each replica has the "
+                                "statistics of its own part of a batch.", choices=("none", "layer", "batch"))
     auxiliary_dim: int = option(100, "Units of a; 0 leaves a out.", minimum=0)
     latent_dim: int = option(100, "Units of z.", minimum=1)
     freeze_auxiliary: bool = option(False, "Leave q(a|x) at its random start: an ablation.")
@@ -92,8 +93,8 @@ class Config:
     consistency_weight: float = option(4.0, "Weight of the consistency term.", minimum=0)
     consistency_radius: float = option(1.5, "Length of the virtual adversarial direction, in units of x.", minimum=0)
     entropy_weight: float = option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.", minimum=0)
-    balance_weight: float = option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || p(y)), which keeps "
-                                   "every class in use.", minimum=0)
+    balance_weight: float = option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || p(y)), each "
+                                   "replica's own, which keeps every class in use.", minimum=0)
     consistency_warmup_steps: int = option(0, "Steps over which the weights of the consistency, entropy and balance "
                                            "terms grow from 0 to what is given.", minimum=0)
 
@@ -274,6 +275,8 @@ def resume(stored: Config, given: Mapping[str, Any]) -> Config:
     Raises:
       UserError: a given field would make it another run; the message names every such field.
     """
+    if "num_steps" in given and "num_epochs" not in given:
+        given = {**given, "num_epochs": 0.0}
     changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
     frozen = {f.name for f in dataclasses.fields(Config) if not f.metadata["resumable"]}
     if stored.learning_rate_schedule in ("cosine", "linear"):

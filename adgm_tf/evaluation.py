@@ -36,7 +36,8 @@ class Evaluator:
 
     def probs(self, examples: Examples) -> np.ndarray:
         """Returns what the classifier says, [N,C]."""
-        return np.concatenate(self._batches(self._classify, examples))
+        rows = max(1, self.batch_size // self.num_samples) if self.classifier == "bound" else self.batch_size
+        return np.concatenate(self._batches(self._classify, examples, rows))
 
     def error_percent(self, examples: Examples) -> float:
         """Returns the error of the classifier on the examples."""
@@ -51,12 +52,11 @@ class Evaluator:
         sums = self._batches(self._kl, examples)
         return {letter: sum(s[letter] for s in sums) / len(examples) for letter in sums[0]}
 
-    def importance_bound_nats(self, examples: Examples, num_importance_samples: int) -> float:
-        """Returns the mean of the importance weighted bound with that many samples, an estimate of log p(x)."""
-        bound = self._compile(lambda x, seed: objectives.unlabelled_bound_of(self.model, x, 1, seed,
-                                                                             num_importance_samples))
+    def log_likelihood_nats(self, examples: Examples, num_importance_samples: int) -> float:
+        """Returns the mean of log p(x), estimated with that many importance samples and every class."""
+        log_p = self._compile(lambda x, seed: objectives.log_likelihood_of(self.model, x, num_importance_samples, seed))
         rows = max(1, self.batch_size // num_importance_samples)
-        return float(np.concatenate(self._batches(bound, examples, rows)).mean())
+        return float(np.concatenate(self._batches(log_p, examples, rows)).mean())
 
     def _compile(self, function: Callable) -> Callable:
         spec = [tf.TensorSpec([None, self.model.input_dim], tf.float32), tf.TensorSpec([2], tf.int32)]

@@ -13,8 +13,8 @@ from adgm_tf import cli
 def define_flags() -> None:
     """Defines the flags of this entry point."""
     cli.define_run_flags()
-    flags.DEFINE_integer("num_samples", None, "Samples of a that the classifier averages, fixed in the export; as in "
-                         "training if not given.", lower_bound=1)
+    flags.DEFINE_integer("num_samples", None, "Samples of a that the classifier averages, fixed in the export; "
+                         "num_eval_samples of the run if not given.", lower_bound=1)
 
 
 def main() -> None:

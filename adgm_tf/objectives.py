@@ -193,15 +193,24 @@ def _unit(v: tf.Tensor) -> tf.Tensor:
     return v * tf.math.rsqrt(tf.reduce_sum(v * v, -1, keepdims=True) + 1e-12)
 
 
-def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
-                        num_importance_samples: int = 1) -> Float[tf.Tensor, " B"]:
+def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
+                        seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
     """-U(x) [B] with every class and fresh samples, nats: the bound by which runs are compared."""
-    x, total = model.observe(x), num_samples * num_importance_samples
-    auxiliary = model.sample_auxiliary(x, total, seeds.fold(seed, seeds.Draw.AUXILIARY))
+    x = model.observe(x)
+    auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY))
     q_y = model.q_y(x, auxiliary.value) if model.has_classes else None
     classes, entropy = _classes(q_y, exact, 0, seed)
     terms = model.terms(x, classes.y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
-    return unlabelled_bound(terms, classes, entropy, num_importance_samples)
+    return unlabelled_bound(terms, classes, entropy)
+
+
+def log_likelihood_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
+                      seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
+    """log p(x) ~ logsumexp_{K,y} log_weight(x, y, a_k) - log K [B], nats: below it in the mean, exact as K grows."""
+    x, y = model.observe(x), tf.range(model.sizes.num_classes)[None, None, :] if model.has_classes else None
+    auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY))
+    log_weight = model.log_weight(x, y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
+    return tf.reduce_logsumexp(log_weight, [0, 2]) - math.log(num_samples)
 
 
 def classify_by_q_y(model: tf.Module, x: Float[tf.Tensor, "B D"], num_samples: int,

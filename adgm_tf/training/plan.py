@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from adgm_tf import config as config_lib
 from adgm_tf import errors
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
@@ -83,6 +84,11 @@ def remarks(config: Config) -> list[str]:
     if config.unlabelled_order == "class_sorted":
         lines.append("labels leak: the unlabelled examples come class by class, an order that only their hidden labels "
                      "can give; an ablation, whose error is no result of semi-supervised learning")
+    if config.features_run and config.num_valid:
+        m1 = config_lib.read(config.features_run)
+        if (m1.num_valid, m1.split_seed) != (config.num_valid, config.split_seed):
+            lines.append(f"the m1 of features_run has other examples held out (num_valid={m1.num_valid}, split_seed="
+                         f"{m1.split_seed}): it saw some of those held out here, without their labels")
     given = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
     if unused := [name for name in given if config.model in CLASSIFIERS and name in NOT_OF_CLASSIFIERS]:
         lines.append(f"{config.model} does not use {', '.join(unused)}")
