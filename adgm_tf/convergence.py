@@ -30,7 +30,7 @@ def _points(run_dir: pathlib.Path) -> pd.DataFrame:
     points = pd.DataFrame([line for line in recorded if "test_error_percent" in line]).reindex(columns=COLUMNS)
     if points.empty or not passes:
         return points.iloc[:0]
-    return points.assign(row=run_dir.parent.name, split_seed=config["split_seed"], seed=config["seed"],
+    return points.assign(row=reporting.row_of(run_dir), split_seed=config["split_seed"], seed=config["seed"],
                          epoch=points["step"] * passes[-1], seconds=points["step"].map(seconds))
 
 
@@ -52,7 +52,9 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
     """
     path = pathlib.Path(path)
     with files.locked(path.parent):
-        points = merged(reporting.read_table(path) if keep and path.is_file() else pd.DataFrame(columns=COLUMNS), found)
+        keep = keep and path.is_file()
+        stored = reporting.read_table(path, COLUMNS, "step") if keep else pd.DataFrame(columns=COLUMNS)
+        points = merged(stored, found)
         if points.empty:
             raise errors.UserError("runs: none of them recorded a test error on the way; train with --track_test")
         rank = {row: i for i, row in enumerate(order)}

@@ -17,8 +17,14 @@ from adgm_tf import errors
 
 @contextlib.contextmanager
 def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
-    """Yields a temporary path that becomes `path` if the block succeeds and vanishes if it does not."""
-    path = pathlib.Path(path)
+    """Yields a temporary path that becomes `path`, or what it links to, if the block succeeds and vanishes if not.
+
+    Raises:
+      UserError: `path` is something else than a file.
+    """
+    path = pathlib.Path(path).resolve()
+    if path.exists() and not path.is_file():
+        raise errors.UserError(f"{path}: must be a file, or not be there yet")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -75,7 +81,7 @@ def read_json(path: os.PathLike | str, argument: str) -> dict[str, Any]:
 
 
 def read_json_lines(path: os.PathLike | str) -> list[dict[str, Any]]:
-    """Returns the objects in a file of JSON lines, none if it isn't there; a damaged line is left out."""
+    """Returns the objects of a step in a file of JSON lines, none if it isn't there; other lines are left out."""
     path = pathlib.Path(path)
     if not path.is_file():
         return []
@@ -83,7 +89,7 @@ def read_json_lines(path: os.PathLike | str) -> list[dict[str, Any]]:
     for text in path.read_bytes().splitlines():
         with contextlib.suppress(ValueError):
             lines.append(json.loads(text))
-    return [line for line in lines if isinstance(line, dict)]
+    return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
 
 
 @contextlib.contextmanager

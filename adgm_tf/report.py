@@ -63,6 +63,8 @@ def _draw(patterns: list[str]) -> None:
     except ValueError:
         raise errors.UserError(f"reached={','.join(values.reached)}: must be numbers with commas between") from None
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
+    if path == pathlib.Path(values.curves):
+        raise errors.UserError(f"curves={values.curves}: must be a PNG file, another one than that of the points")
     points = convergence.update(path, convergence.collect(patterns), values.order, values.merge)
     convergence.draw(points, kinds, values.curves, values.tensorboard)
     if thresholds:

@@ -47,8 +47,17 @@ def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str
     return [_line(p) for p in finished]
 
 
+def row_of(run_dir: pathlib.Path) -> str:
+    """Returns the name of the folder above the run."""
+    return run_dir.resolve().parent.name
+
+
 def _line(run_dir: pathlib.Path) -> dict[str, Any]:
-    line = {"row": run_dir.parent.name, **files.read_json(run_dir / "results.json", "runs")}
+    line = {"row": row_of(run_dir), **files.read_json(run_dir / "results.json", "runs")}
+    for key in COLUMNS[1:]:
+        value, needed = line.get(key), key in (*KEY, "steps")
+        if not isinstance(value, int | float) and (needed or value is not None):
+            raise errors.UserError(f"runs={run_dir}: results.json has {key}={value}, which must be a number")
     tracked = [m["test_error_percent"] for m in files.read_json_lines(run_dir / "metrics.jsonl")
                if "test_error_percent" in m and m["step"] <= line["steps"]]
     if len(tracked) >= LAST:
@@ -62,19 +71,22 @@ def _line(run_dir: pathlib.Path) -> dict[str, Any]:
     return line
 
 
-def read_table(path: os.PathLike | str) -> pd.DataFrame:
-    """Returns a CSV file whose lines belong to runs.
+def read_table(path: os.PathLike | str, columns: Sequence[str], counter: str) -> pd.DataFrame:
+    """Returns a CSV file of `columns`, whose lines belong to runs and have a number as `counter`.
 
     Raises:
-      UserError: it cannot be read, or a line does not say which run it is of.
+      UserError: it is none.
     """
+    needed = (*KEY, counter)
     try:
         table = pd.read_csv(path, dtype={"row": str}, keep_default_na=False, na_values=[""])
-        named = table[list(KEY)].notna().all(axis=None)
+        fits = table[list(needed)].notna().all(axis=None) and set(table) <= set(columns) and all(
+            pd.api.types.is_numeric_dtype(table[column]) for column in table if column != "row")
     except (OSError, ValueError, KeyError):
-        named = False
-    if not named:
-        raise errors.UserError(f"csv={path}: must be a CSV file with {', '.join(KEY)} in every line")
+        fits = False
+    if not fits:
+        raise errors.UserError(f"csv={path}: must be a CSV file with {', '.join(needed)} in every line, of the columns "
+                               f"{', '.join(columns)}; all but row are numbers")
     return table
 
 
@@ -84,7 +96,7 @@ def read(path: os.PathLike | str) -> list[dict[str, Any]]:
     Raises:
       UserError: it is none.
     """
-    return read_table(path).to_dict("records")
+    return read_table(path, COLUMNS, "steps").to_dict("records")
 
 
 def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, others: Sequence[Any] = ()) -> None:

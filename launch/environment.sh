@@ -5,8 +5,10 @@
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${VENV:-$ROOT/.venv}"
+# Whether the environment is there; one whose making was broken off has neither pip nor a stamp.
+made() { [ -x "$VENV/bin/python" ] && { [ -x "$VENV/bin/pip" ] || compgen -G "$VENV/.installed-*" >/dev/null; }; }
 base=""
-if [ ! -x "$VENV/bin/python" ]; then
+if ! made; then
   for candidate in "${PYTHON:-}" python3.11 python3; do
     if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
       base="$candidate"
@@ -22,7 +24,7 @@ fi
 mkdir -p "$VENV"
 exec 8>"$VENV/.lock"
 ! command -v flock >/dev/null || flock 8
-[ -x "$VENV/bin/python" ] || "$base" -m venv "$VENV"
+made || "$base" -m venv "$VENV"
 PYTHON="$VENV/bin/python"
 # setup.py decides what is installed: nothing to do while it is as it was. Every extra brings the package.
 stamp="$VENV/.installed-${EXTRA:-package}"

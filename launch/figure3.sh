@@ -5,6 +5,7 @@
 # launch/figure3.sh [--run_dir=RUN] [--data_dir=FOLDER] [--num_steps=N] [--core=N]
 # RUN is the longest of table1's adgm_1mc on split 0 if not given, trained if missing, with the other flags.
 set -euo pipefail
+[[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 . "$(dirname "$0")/finished_run.sh"
 mkdir -p "$launch/figure3"
 

@@ -4,6 +4,7 @@
 # launch/figure5.sh [--run_dir=RUN] [--data_dir=FOLDER] [--num_steps=N] [--core=N]
 # RUN is the longest of table1's adgm_1mc if not given, trained if missing, with the other flags.
 set -euo pipefail
+[[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 . "$(dirname "$0")/finished_run.sh"
 "$PYTHON" -m adgm_tf.sample --run_dir="$run_dir"
 mkdir -p "$launch/figure5"

@@ -24,4 +24,8 @@ if [ -z "$run_dir" ]; then
   "$launch/table1.sh" --row=adgm_1mc ${flags[@]+"${flags[@]}"}
   run_dir="$(longest)"
 fi
+if [ -z "$run_dir" ]; then
+  echo "error: no finished run of adgm_1mc on split 0 in runs/table1; another process may be at it" >&2
+  exit 2
+fi
 . "$launch/environment.sh"

@@ -11,7 +11,7 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf import files
+from adgm_tf import errors, files
 from adgm_tf.training import actions, job
 
 pytestmark = pytest.mark.process
@@ -269,6 +269,17 @@ def test_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
         raise RuntimeError
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_goes_through_a_link_and_spares_what_is_no_file(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    files.write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "text"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(errors.UserError, match="pipe: must be a file, or not be there yet"):
+        files.write_text(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_lock_leaves_no_empty_folder(tmp_path):

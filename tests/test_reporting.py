@@ -138,11 +138,26 @@ def test_a_damaged_file_of_a_run_is_one_line(runs):
             reporting.collect([f"{runs}/*/*"])
 
 
-@pytest.mark.parametrize("content", ["", "row,error\nadgm,1\n", "row,split_seed,seed\n<<<<<<< HEAD\na,0,0\n"])
+@pytest.mark.parametrize(("changes", "named"), [({"steps": None}, "steps=None"), ({"split_seed": "a"}, "split_seed=a"),
+                                                ({"test_error_percent": "low"}, "test_error_percent=low")])
+def test_a_result_that_is_no_number_is_one_line(tmp_path, changes, named):
+    finished(tmp_path / "adgm" / "0", **{"split_seed": 0, **changes})
+    with pytest.raises(errors.UserError, match=f"^runs=.*adgm/0: results.json has {named}, which must be a number"):
+        reporting.collect([f"{tmp_path}/*/*"])
+
+
+def test_a_row_has_its_name_wherever_the_pattern_starts(runs, monkeypatch):
+    monkeypatch.chdir(runs / "adgm")
+    assert {found["row"] for found in reporting.collect(["*"])} == {"adgm"}
+
+
+@pytest.mark.parametrize("content", ["", "row,error\nadgm,1\n", "row,split_seed,seed,steps\n<<<<<<< HEAD\na,0,0,9\n",
+                                     "row,split_seed,seed,steps\na,0,0,many\n",
+                                     "row,split_seed,seed,step,steps\na,0,0,1,1\n"])
 def test_a_file_of_something_else_is_one_line_and_stays(tmp_path, content):
     path = tmp_path / "results.csv"
     path.write_text(content)
-    with pytest.raises(errors.UserError, match=r"^csv=.*results.csv: must be a CSV file with row, split_seed, seed in"):
+    with pytest.raises(errors.UserError, match=r"^csv=.*results.csv: must be a CSV file with row, split_seed, seed"):
         reporting.merge_into(path, [line("a", 0, 1, 1.0)])
     assert path.read_text() == content
 
@@ -175,4 +190,4 @@ def test_the_entry_point_sets_what_was_published_beside_the_rows(runs):
     (runs / "results.csv").write_text("<<<<<<< HEAD\n" + stored)
     done = process.forked("report", *asked, "--merge", cwd=runs)
     assert process.is_one_error(done), done
-    assert done.err.startswith("error: csv=results.csv: must be a CSV file with row, split_seed, seed in every line")
+    assert done.err.startswith("error: csv=results.csv: must be a CSV file with row, split_seed, seed, steps in every ")

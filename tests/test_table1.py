@@ -113,6 +113,17 @@ def test_a_wrong_argument_of_a_script_is_one_line(script, argument, line, tmp_pa
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("script", [path for path in SCRIPTS if "\nset -euo" in path.read_text()
+                                    and path.name not in ("quickstart.sh", "test.sh", "workers.sh")],
+                         ids=lambda p: str(p.relative_to(LAUNCH)))
+def test_help_says_how_a_script_is_used_and_does_nothing_else(script, tmp_path):
+    done = subprocess.run(["bash", script, "--help"], cwd=tmp_path, capture_output=True, text=True,
+                          env=process.environment({"VENV": str(tmp_path / "none")}))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(script.read_text().splitlines()[1].removeprefix("# "))
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_figures_are_of_the_longest_run(tmp_path):
     for name, steps in (("0", 6000), ("0-steps20", 20), ("0-steps60000", 60000), ("0-steps90", 90)):
         folder = tmp_path / "runs/table1/adgm_1mc" / name

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The best recipe so far, launch/table1/best_honest.txt, on ten splits: results.csv, curves.csv, curves.png beside this
+# The best recipe, launch/table1/best_honest.txt, on ten splits: results.csv, curves.csv, curves.png beside this
 # script, and the minutes to 5, 3 and 2 % test error. Goes on where it stopped; runs that are not here keep their lines.
 # launch/best_honest/run.sh --data_dir=FOLDER [--split=S ...] [FLAG of table1.sh ...]
 # launch/best_honest/run.sh --redraw                              collects and draws what has been run
 set -euo pipefail
+[[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 here="$(cd "$(dirname "$0")" && pwd)"
 splits=(--split={0..9})
 [[ " $* " != *" --split="* ]] || splits=()

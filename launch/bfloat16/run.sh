@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Table 1's adgm_1mc with matrix products in float32 and in bfloat16, the same seeds, three splits; results.csv beside this
-# script. Goes on where it stopped; runs that are not here keep their lines.
+# 6,000 steps of the poster's model with matrix products in float32 and in bfloat16, the same seeds, three splits;
+# results.csv beside this script. Goes on where it stopped; runs that are not here keep their lines.
 # launch/bfloat16/run.sh FOLDER [FLAG ...]      FOLDER holds prepared TFDS data sets; FLAGs go to train
 set -euo pipefail
+[[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 . "$(dirname "$0")/../environment.sh"
 data_dir="${1:?name the folder of TFDS data sets}"
 for split in 0 1 2; do
   for dtype in float32 bfloat16; do
     run_dir="runs/bfloat16/$dtype/$split"
     [ -f "$run_dir/results.json" ] ||
-      "$PYTHON" -m adgm_tf.train --flagfile="$ROOT/launch/table1/flags.txt" --flagfile="$ROOT/launch/table1/adgm_1mc.txt" \
+      "$PYTHON" -m adgm_tf.train --flagfile="$ROOT/launch/table1/flags.txt" --model=adgm \
         --compute_dtype="$dtype" --split_seed="$split" --data_dir="$data_dir" --run_dir="$run_dir" "${@:2}"
   done
 done

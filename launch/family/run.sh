@@ -3,6 +3,7 @@
 # runs that are not here keep their lines, and of two of these commands at once each takes what the other has not.
 # launch/family/run.sh FOLDER [ROW ...]      FOLDER holds prepared TFDS data sets; SPLITS="1 2" before it names some splits
 set -euo pipefail
+[[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 . "$(dirname "$0")/../environment.sh"
 data_dir="${1:?name the folder of TFDS data sets}"
 known=(adgm adgm_deterministic adgm_icml sdgm m2 m1 avae)

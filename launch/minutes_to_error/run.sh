@@ -4,6 +4,7 @@
 # launch/minutes_to_error/run.sh FOLDER [FLAG ...]      FOLDER holds prepared TFDS data sets; FLAGs go to train;
 # SPLITS="1 2" before it names some splits
 set -euo pipefail
+[[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 . "$(dirname "$0")/../environment.sh"
 data_dir="${1:?name the folder of TFDS data sets}"
 here="$ROOT/launch/minutes_to_error"

@@ -2,6 +2,7 @@
 # The quickstart's training on three splits: results.csv, comparison.txt and samples.png beside this script.
 # Goes on where it stopped.
 set -euo pipefail
+[[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 . "$(dirname "$0")/../environment.sh"
 here="$ROOT/launch/quickstart"
 comparison=""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The search for the best honest recipe, in the small: changes to the skip model with a virtual adversarial term, on split 0 of
+# The search for the best recipe, in the small: changes to the skip model with a virtual adversarial term, on split 0 of
 # MNIST with 100 labels unless others are named, 3,000 steps, compared on 1,000 validation images. Goes on where it stopped.
 # launch/search/run.sh --data_dir=FOLDER [--core=N] [--variant=NAME ...] [--split=S ...] [FLAG ...]
 set -euo pipefail
