@@ -9,6 +9,7 @@ from adgm_tf import config, reporting
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+TABLES = [path for path in ROOT.glob("launch/*/*.csv") if "valid_error_percent" in path.read_text().partition("\n")[0]]
 # Flags of absl, saved_model_cli, TensorBoard and pytest.
 OF_OTHERS = {"flagfile", "dir", "all", "logdir", "numprocesses"}
 DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *sorted(ROOT.glob("launch/*/README.md"))]
@@ -28,9 +29,18 @@ def test_result_tables_are_those_of_the_results(path):
     assert (path.parent / "run.sh").is_file() or path.parent.with_suffix(".sh").is_file()
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_means_with_deviations_are_those_of_results(document):
+    known = "\n".join(path.read_text() for path in ROOT.glob("launch/*/published.csv"))
+    known += "\n".join(reporting.markdown(reporting.read(path), {}) for path in TABLES)
+    for number in re.findall(r"\d+\.\d+ ± \d+\.\d+", document.read_text()):
+        assert number in known, number
+
+
 def test_benchmark_tables_are_those_of_the_measurement():
     from adgm_tf.benchmarking import tables
-    assert tables.markdown(json.loads((ROOT / "launch/benchmark/benchmark.json").read_text())) in README
+    folder = ROOT / "launch/benchmark"
+    assert tables.markdown(json.loads((folder / "benchmark.json").read_text())) in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
