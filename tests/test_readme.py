@@ -9,7 +9,7 @@ from adgm_tf import config, reporting
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-TABLES = [path for path in ROOT.glob("launch/*/*.csv") if "valid_error_percent" in path.read_text().partition("\n")[0]]
+TABLES = [path for path in ROOT.glob("launch/*/*.csv") if ",steps,seconds," in path.read_text().partition("\n")[0]]
 # Flags of absl, saved_model_cli, TensorBoard and pytest.
 OF_OTHERS = {"flagfile", "dir", "all", "logdir", "numprocesses"}
 DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *sorted(ROOT.glob("launch/*/README.md"))]
