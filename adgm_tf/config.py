@@ -55,6 +55,9 @@ class Config:
 
     binarization: str = option("auto", "bernoulli draws pixels anew at every step, none keeps grey values; auto is "
                                "bernoulli for the Bernoulli likelihood.", choices=("auto", "bernoulli", "none"))
+    input_noise: float = option(0.0, "Standard deviation of the Gaussian noise, drawn anew at every step, through "
+                                "which q(a|x), q(y|a,x) and q(z|.) see x in training; p(x|.) describes x without "
+                                "it, and the bound stays one.", minimum=0)
     likelihood: str = option("auto", "Density of x given the rest; auto is bernoulli for images and gaussian for real "
                              "vectors.", choices=("auto", "bernoulli", "gaussian"))
     trunk: str = option("perceptron", "Layers between x and the rest, both ways.",
@@ -150,8 +153,8 @@ class Config:
             raise errors.UserError("filters=: must name at least one for trunk=convolutional")
         if self.ema_decay == 1:
             raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
-        for name in ("features_run", "classifier"):
-            if self.model not in family.FAMILY and getattr(self, name) not in ("", "q_y"):
+        for name, unused in (("features_run", ""), ("classifier", "q_y"), ("input_noise", 0.0)):
+            if self.model not in family.FAMILY and getattr(self, name) != unused:
                 raise errors.UserError(f"{name}={getattr(self, name)}: not with model={self.model}; with one of "
                                        f"{', '.join(family.FAMILY)}")
         if self.learning_rate == 0:

@@ -117,23 +117,26 @@ class GenerativeModel(tf.Module):
         return tfd.Categorical(logits=tf.squeeze(q_y_given_ax.logits_parameter(), 2))
 
     def terms(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
-              seed: tf.Tensor, training: bool = False, shared_noise: bool = False, update: bool = False) -> Terms:
+              seed: tf.Tensor, training: bool = False, shared_noise: bool = False, update: bool = False,
+              seen: Float[tf.Tensor, "B D"] | None = None) -> Terms:
         """The terms of log p(x,y,z,a) - log q(a|x) - log q(z|.), z ~ q(z|.) drawn inside.
 
         Args:
           x: examples [B,D].
           y: class indices, broadcastable to [K,B,S]; None where the model has no y, and then S = 1.
-          auxiliary: samples of a given the same x.
+          auxiliary: samples of a given the same x, or `seen`.
           seed: int32 [2].
           training: whether batch normalisation uses the statistics of this batch.
           shared_noise: whether the examples and classes share the noise of z.
           update: whether batch normalisation then adds them to its moving averages.
+          seen: what q(z|.) is given in the place of x.
 
         Returns:
           The terms, each broadcastable to [K,B,S].
         """
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
-        q_z = self._of("q_z", given, training, update)
+        given_seen = given if seen is None else given | {"x": _over_samples(seen)}
+        q_z = self._of("q_z", given_seen, training, update)
         z = _draw(q_z, auxiliary.num_samples, seed, shared_noise)
         given["z"] = z
         reconstruction = self._of("p_x", given, training, update).log_prob(given["x"])

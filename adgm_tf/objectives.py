@@ -249,6 +249,7 @@ class Objective:
     consistency_radius: float
     entropy_weight: float
     balance_weight: float
+    input_noise: float
 
     def loss(self, report: Mapping[str, tf.Tensor], consistency_warmth: tf.Tensor | float = 1.0) -> tf.Tensor:
         """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + warmth (weight mean(consistency) + ...).
@@ -269,20 +270,22 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
     """Every term of the loss for every example: {name: [L], [U] or [L+U]}, nats.
 
     q(a|x) and q(y|a,x) see the labelled and the unlabelled examples in one product; either may be none (L or U = 0).
+    With `input_noise`, q(a|x), q(y|a,x) and q(z|.) see x + noise, and p describes x: still a bound, as any q gives one.
     The moving averages of batch normalisation follow that product, and where the two are apart the unlabelled examples,
     or the labelled if there are no others; x + r of the consistency term leaves them alone.
     """
     x, L, U = tf.concat([x_labelled, x_unlabelled], 0), x_labelled.shape[0], x_unlabelled.shape[0]
     auxiliary_seed, latent_seed = (seeds.fold(seed, d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
+    seen = _with_noise(x, objective.input_noise, seeds.fold(seed, seeds.Draw.NOISE))
     total = objective.num_samples * objective.num_importance_samples
-    auxiliary = model.sample_auxiliary(x, total, auxiliary_seed, training, update=training)
+    auxiliary = model.sample_auxiliary(seen, total, auxiliary_seed, training, update=training)
     if objective.share_latent:
         auxiliary = auxiliary._replace(num_samples=1)
-    logits = model.q_y(x, auxiliary.value, training, training).logits_parameter() if model.has_classes else None
+    logits = model.q_y(seen, auxiliary.value, training, training).logits_parameter() if model.has_classes else None
     terms = {}
     if L:
         of_labelled = model.terms(x_labelled, y[None, :, None], _rows(auxiliary, slice(0, L)),
-                                  seeds.fold(latent_seed, 0), training, update=training and not U)
+                                  seeds.fold(latent_seed, 0), training, update=training and not U, seen=seen[:L])
         terms |= _named("labelled", of_labelled, tf.ones([1, 1, 1]))
         terms["labelled/bound"] = labelled_bound(of_labelled, objective.num_importance_samples, kl_weight)
         terms["classification"] = classification(tfd.Categorical(logits=logits[:, :L]), y)
@@ -291,7 +294,7 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
         classes, entropy = _classes(q_y, CLASS_SUMS[objective.class_sum], objective.top_k,
                                     seeds.fold(seed, seeds.Draw.CLASS), objective.share_latent)
         of_unlabelled = model.terms(x_unlabelled, classes.y, _rows(auxiliary, slice(L, None)),
-                                    seeds.fold(latent_seed, 1), training, update=training)
+                                    seeds.fold(latent_seed, 1), training, update=training, seen=seen[L:])
         terms |= _named("unlabelled", of_unlabelled, classes.weights)
         terms["unlabelled/entropy"] = tf.reduce_mean(entropy, 0)
         terms["unlabelled/bound"] = unlabelled_bound(of_unlabelled, classes, entropy,
@@ -300,7 +303,7 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
             terms["unlabelled/balance"] = class_balance(q_y, model.log_prior)
     if objective.consistency == "vat" and model.has_classes:
         terms["consistency"] = virtual_adversarial(
-            model, x, tfd.Categorical(logits=logits), total, auxiliary_seed, seeds.fold(seed, seeds.Draw.DIRECTION),
+            model, seen, tfd.Categorical(logits=logits), total, auxiliary_seed, seeds.fold(seed, seeds.Draw.DIRECTION),
             objective.consistency_radius, training)
     return terms
 
@@ -321,6 +324,10 @@ def _classes(q_y: tfd.Categorical | None, class_sum: Callable, top_k: int, seed:
     if q_y is None:
         return ClassSet(None, tf.ones([1, 1, 1]), None), tf.zeros([1, 1])
     return class_sum(q_y, top_k, seed, shared), q_y.entropy()
+
+
+def _with_noise(x: tf.Tensor, stddev: float, seed: tf.Tensor) -> tf.Tensor:
+    return x + stddev * tf.random.stateless_normal(tf.shape(x), seed) if stddev else x
 
 
 def _rows(auxiliary: Auxiliary, rows: slice) -> Auxiliary:

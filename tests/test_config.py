@@ -48,6 +48,12 @@ def test_the_defaults_are_a_configuration():
     assert Config() == Config()
 
 
+@pytest.mark.parametrize("name, value", [("features_run", "RUN"), ("classifier", "bound"), ("input_noise", 0.3)])
+@pytest.mark.parametrize("model", ["vat", "ladder", "atlas_rbf"])
+def test_a_baseline_refuses_what_only_the_family_has(model, name, value):
+    assert line(model=model, **{name: value}).startswith(f"{name}={value}: not with model={model}; with one of adgm,")
+
+
 @BY_NAME
 def test_every_field_says_what_it_is(field):
     assert field.metadata["text"].endswith(".")

@@ -132,6 +132,22 @@ def test_every_class_has_its_own_noise_of_z():
     assert len(np.unique(terms.reconstruction)) == K * B * C
 
 
+def test_q_z_looks_at_what_it_is_shown_and_p_describes_x(model):
+    x, seed = building.examples(B), building.seed(2)
+    seen = x + building.normal(x.shape, 3)
+    auxiliary = model.sample_auxiliary(seen, K, building.seed(1))
+    y = classes_of(model)[None, :, None] if model.has_classes else None
+    terms = model.terms(x, y, auxiliary, seed, seen=seen)
+    given = {"x": x[None, :, None], "a": auxiliary.value, "y": y}
+    q_z = model._of("q_z", given | {"x": seen[None, :, None]})
+    given["z"] = model_lib._draw(q_z, K, seed)
+    np.testing.assert_array_equal(terms.kl_z, model.terms(seen, y, auxiliary, seed).kl_z)
+    np.testing.assert_allclose(terms.reconstruction, model._of("p_x", given).log_prob(given["x"]), rtol=1e-5)
+    if model.row.p_a:
+        np.testing.assert_allclose(terms.kl_a, auxiliary.log_q - model._of("p_a", given).log_prob(auxiliary.value),
+                                   rtol=1e-4, atol=1e-4)
+
+
 def test_a_deterministic_a_has_no_density_and_no_noise():
     model, x = building.model("adgm_deterministic"), building.examples(B)
     first, other = (model.sample_auxiliary(x, K, building.seed(s)) for s in (1, 2))

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import building
@@ -418,6 +419,37 @@ def test_labelled_and_unlabelled_examples_see_the_a_that_classifies_them():
     np.testing.assert_allclose(terms["unlabelled/entropy"], tf.reduce_mean(q_y[:, B:].entropy(), 0), rtol=1e-5)
     np.testing.assert_allclose(terms["unlabelled/balance"], objectives.class_balance(q_y[:, B:], adgm.log_prior),
                                rtol=1e-4)
+
+
+def test_through_noise_q_sees_x_and_p_describes_it():
+    adgm, given = building.model(scatter=0.5), building.batch(building.model(), B, B)
+    x, y, x_unlabelled = given
+    objective, seed = building.objective(num_samples=K, input_noise=0.4, consistency="vat"), building.seed(1)
+    terms = objectives.per_example(adgm, *given, objective, seed)
+    everything = tf.concat([x, x_unlabelled], 0)
+    noise = 0.4 * tf.random.stateless_normal(everything.shape, seeds.fold(seed, seeds.Draw.NOISE))
+    seen = objectives.per_example(adgm, x + noise[:B], y, x_unlabelled + noise[B:],
+                                  dataclasses.replace(objective, input_noise=0.0), seed)
+    of_p = {f"{part}/{name}" for part in ("labelled", "unlabelled") for name in ("reconstruction", "bound")}
+    for name, value in terms.items():
+        assert np.allclose(value, seen[name], rtol=1e-4, atol=1e-4) == (name not in of_p), name
+    auxiliary_seed, latent_seed = (seeds.fold(seed, d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
+    auxiliary = adgm.sample_auxiliary(everything + noise, K, auxiliary_seed)
+    labelled = adgm.terms(x, y[None, :, None], objectives._rows(auxiliary, slice(0, B)), seeds.fold(latent_seed, 0),
+                          seen=x + noise[:B])
+    np.testing.assert_allclose(terms["labelled/bound"], objectives.labelled_bound(labelled), rtol=1e-5)
+
+
+def test_the_bound_through_noise_stays_below_the_likelihood():
+    adgm, objective = building.model(scatter=0.2), building.objective(num_samples=200, input_noise=0.5)
+    x = building.examples(B)
+    bound = objectives.per_example(adgm, x[:0], building.classes(0), tf.repeat(x, 20, 0), objective,
+                                   building.seed(1))["unlabelled/bound"]
+    plain = objectives.unlabelled_bound_of(adgm, x, 4000, building.seed(2))
+    log_likelihood = objectives.log_likelihood_of(adgm, x, 4000, building.seed(3))
+    noisy = tf.reduce_mean(tf.reshape(bound, [B, 20]), 1)
+    assert np.all(noisy < log_likelihood)
+    assert not np.allclose(noisy, plain, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["exact", "topk"])

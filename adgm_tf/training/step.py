@@ -43,7 +43,7 @@ class Trainer:
         self.objective = objectives.Objective(
             config.num_samples, config.num_importance_samples, config.share_latent, config.class_sum, config.top_k,
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
-            config.entropy_weight, config.balance_weight)
+            config.entropy_weight, config.balance_weight, config.input_noise)
         self.batches = resident.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, strategy.num_replicas_in_sync, splits.scaling,
             binarizes(config, splits), config.unlabelled_order == "shuffled", self.seed)
