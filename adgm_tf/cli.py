@@ -32,13 +32,15 @@ def run(main: Callable[[], None], doc: str) -> None:
             logging.set_verbosity(logging.ERROR)
         standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
         keep_freed_memory()
+        signal.signal(signal.SIGTERM, _interrupt)
         try:
             main()
         except errors.UserError as error:
             _leave(str(error))
-        except KeyboardInterrupt:
-            print("stopped by SIGINT; nothing was left half-written", file=sys.stderr)
-            sys.exit(128 + signal.SIGINT)
+        except KeyboardInterrupt as stop:
+            number = stop.args[0] if stop.args else signal.SIGINT
+            print(f"stopped by {signal.Signals(number).name}; nothing was left half-written", file=sys.stderr)
+            sys.exit(128 + number)
         except Exception as error:
             name = getattr(error, "filename", None)
             if _is_full_disk(error):
@@ -54,6 +56,11 @@ def run(main: Callable[[], None], doc: str) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _interrupt(number: int, _: object) -> None:
+    """Ends the program as Ctrl-C does, through every block that takes back what is half done."""
+    raise KeyboardInterrupt(number)
 
 
 def keep_freed_memory() -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 
 import matplotlib as mpl
 import numpy as np
@@ -44,6 +45,17 @@ def test_ends_well_and_quietly(digits, entry):
     _, _, ends = digits
     assert ends[entry].code == 0, ends[entry]
     assert ends[entry].err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_export_that_is_stopped_leaves_nothing(digits, number):
+    folder = digits[0] / "run" / "export"
+    before = sorted(folder.iterdir())
+    started = process.start("export", "--run_dir=run", cwd=digits[0])
+    end = started.when(lambda: any(p.name.startswith(".") for p in folder.iterdir()), number)
+    assert end.code == 128 + number, end
+    assert end.err == f"stopped by {number.name}; nothing was left half-written\n"
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("entry", ["train", "evaluate", "sample", "export"])

@@ -53,7 +53,7 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """Turns SIGINT and SIGTERM into a wish to stop, read between calls; a second one acts at once."""
+    """Turns SIGINT and SIGTERM into a wish to stop, read between calls; a second one has its usual effect."""
 
     def __init__(self) -> None:
         self.number = 0
