@@ -31,8 +31,6 @@ variants=(
   "grey_batch_linear_2e-3_unlabelled_200_shares_8 $recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8"
   "grey_batch_linear_2e-3_unlabelled_200_shares_16 $recipe --unlabelled_batch_size=200 --consistency_weight=16 --entropy_weight=4 --balance_weight=16"
   "grey_batch_linear_2e-3_unlabelled_200_shares_8_noise_0.3 $recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8 --input_noise=0.3"
-  "grey_batch_linear_2e-3_unlabelled_200_shares_8_samples_5 $recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8 --num_samples=5"
-  "grey_batch_linear_2e-3_unlabelled_200_shares_8_units_1000 $recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8 --hidden_units=1000,1000"
   "grey_batch_linear_2e-3_labelled_20_unlabelled_200 $recipe --labelled_batch_size=20 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_labelled_50_unlabelled_200 $recipe --labelled_batch_size=50 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_samples_5 $recipe --num_samples=5"
