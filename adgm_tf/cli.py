@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
-from adgm_tf import errors
+from adgm_tf import errors, interrupts
 
 USER_ERROR_STATUS = 2
 # Numbers of malloc.h, and bytes.
@@ -32,16 +32,17 @@ def run(main: Callable[[], None], doc: str) -> None:
             logging.set_verbosity(logging.ERROR)
         standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
         keep_freed_memory()
-        signal.signal(signal.SIGTERM, _interrupt)
+        came = _interruptible()
         try:
             main()
         except errors.UserError as error:
             _leave(str(error))
         except KeyboardInterrupt as stop:
-            number = stop.args[0] if stop.args else signal.SIGINT
-            print(f"stopped by {signal.Signals(number).name}; nothing was left half-written", file=sys.stderr)
-            sys.exit(128 + number)
+            _stopped(stop.args[0])
         except Exception as error:
+            if came:
+                # C code that an exception passes through turns it into one of its own.
+                _stopped(came[0])
             name = getattr(error, "filename", None)
             if _is_full_disk(error):
                 _leave(f"no space left on the device{f' to write {name}' if name else ''}; nothing more was written, "
@@ -58,9 +59,27 @@ def run(main: Callable[[], None], doc: str) -> None:
         sys.exit(1)
 
 
-def _interrupt(number: int, _: object) -> None:
-    """Ends the program as Ctrl-C does, through every block that takes back what is half done."""
-    raise KeyboardInterrupt(number)
+def _interruptible() -> list[int]:
+    """Makes SIGTERM end the program as Ctrl-C does, through every block that takes back what is half done.
+
+    Returns:
+      a list that gets the number of each signal that comes.
+    """
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt(number)
+
+    for number in interrupts.SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    return came
+
+
+def _stopped(number: int) -> None:
+    print(f"stopped by {signal.Signals(number).name}; nothing was left half-written", file=sys.stderr)
+    sys.exit(128 + number)
 
 
 def keep_freed_memory() -> None:

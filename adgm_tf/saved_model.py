@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from adgm_tf import objectives, seeds
+from adgm_tf import interrupts, objectives, seeds
 from adgm_tf.data.splits import Splits
 from adgm_tf.runs import Run
 from adgm_tf.systems import Model
@@ -108,7 +108,7 @@ def write(run: Run, num_samples: int | None = None) -> pathlib.Path:
                         run.config.classifier)
     versions = [int(p.name) for p in folder.iterdir() if p.name.isdecimal()]
     target = folder / str(max(versions, default=0) + 1)
-    with _folder_replacing(target) as temporary:
+    with _folder_replacing(target) as temporary, interrupts.put_off():
         tf.saved_model.save(exported.module(), str(temporary), exported.signatures())
         (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in run.splits.class_names))
     return target

@@ -15,7 +15,7 @@ from adgm_tf.training import schedules
 
 PACKAGE = pathlib.Path(adgm_tf.__file__).parent
 ROOMS = (
-    ("errors", "family", "__init__"),
+    ("errors", "family", "interrupts", "__init__"),
     ("files", "cli"),
     ("config",),
     ("seeds", "metrics", "distributions", "figures", "contract", "precision"),
@@ -31,7 +31,7 @@ ROOMS = (
     ("convergence",),
 )
 PACKAGES = ("data", "training", "baselines", "benchmarking")
-WITHOUT_TENSORFLOW = ("errors", "family", "files", "cli", "config", "metrics", "baselines.fitted")
+WITHOUT_TENSORFLOW = ("errors", "family", "interrupts", "files", "cli", "config", "metrics", "baselines.fitted")
 
 
 def parse(path):

@@ -1,10 +1,14 @@
 """What the entry points share."""
 
+import signal
 import subprocess
 import sys
+import threading
 
 import process
 import pytest
+
+from adgm_tf import interrupts
 
 SCRIPT = """
 import ctypes, psutil
@@ -32,3 +36,74 @@ def test_freed_memory_stays_unless_the_environment_says_how_to_allocate(variable
     assert done.returncode == 0, done.stderr
     mib = int(done.stdout)
     assert mib >= 50 if kept else mib <= 25
+
+
+STOPPED = """
+import signal
+from adgm_tf import cli
+def main():
+    try:
+        signal.raise_signal(signal.{name})
+    except KeyboardInterrupt:
+        raise {error} from None
+    print("went on")
+cli.run(main, "doc")
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("error", ["KeyboardInterrupt(signal.{name})", "SystemError('what C made of it')"])
+def test_a_signal_ends_in_one_line_whatever_its_exception_has_become(name, error):
+    script = STOPPED.format(name=name, error=error.format(name=name))
+    done = subprocess.run([sys.executable, "-c", script], env=process.environment(), capture_output=True, text=True,
+                          timeout=process.TIMEOUT)
+    assert done.returncode == 128 + signal.Signals[name]
+    assert done.stderr == f"stopped by {name}; nothing was left half-written\n"
+    assert done.stdout == ""
+
+
+@pytest.mark.process
+def test_a_signal_that_is_ignored_stays_so():
+    script = STOPPED.format(name="SIGINT", error="SystemError('not reached')")
+    ignored = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN){script}"
+    done = subprocess.run([sys.executable, "-c", ignored],
+                          env=process.environment(), capture_output=True, text=True, timeout=process.TIMEOUT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "went on\n", "")
+
+
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_a_signal_put_off_comes_at_the_end_of_the_block_and_the_second_at_once(number):
+    before = [signal.getsignal(n) for n in interrupts.SIGNALS]
+    reached = []
+    with pytest.raises(KeyboardInterrupt) as stop, interrupts.put_off():
+        signal.raise_signal(number)
+        reached.append("end")
+    assert stop.value.args == (number,)
+    with pytest.raises(KeyboardInterrupt), interrupts.put_off():
+        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGINT)
+        reached.append("not here")
+    assert reached == ["end"]
+    assert [signal.getsignal(n) for n in interrupts.SIGNALS] == before
+
+
+def test_no_signal_nothing_raised_and_an_error_of_the_block_goes_first():
+    with interrupts.put_off():
+        pass
+    with pytest.raises(ZeroDivisionError), interrupts.put_off():
+        signal.raise_signal(signal.SIGINT)
+        1 / 0  # noqa: B018
+
+
+def test_outside_of_the_main_thread_a_block_that_puts_off_runs():
+    done = []
+
+    def work():
+        with interrupts.put_off():
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from adgm_tf import errors
+from adgm_tf.interrupts import Interrupts
 from adgm_tf.training.step import Trainer
 
 
@@ -50,26 +51,6 @@ class Interrupted(Exception):
     def __init__(self, number: int, step: int):
         super().__init__(f"stopped by {signal.Signals(number).name} at step {step}")
         self.number, self.step, self.run_dir = number, step, ""
-
-
-class Interrupts:
-    """Turns SIGINT and SIGTERM into a wish to stop, read between calls; a second one has its usual effect."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def __enter__(self) -> Interrupts:
-        self._before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: object) -> None:
-        self.number = number
-        for n, handler in self._before.items():
-            signal.signal(n, handler)
 
 
 @dataclasses.dataclass
