@@ -38,7 +38,7 @@ def run(main: Callable[[], None], doc: str) -> None:
         except errors.UserError as error:
             _leave(str(error))
         except KeyboardInterrupt as stop:
-            _stopped(stop.args[0])
+            _stopped(stop.args[0] if stop.args else signal.SIGINT)
         except Exception as error:
             if came:
                 # C code that an exception passes through turns it into one of its own.

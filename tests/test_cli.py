@@ -107,3 +107,12 @@ def test_outside_of_the_main_thread_a_block_that_puts_off_runs():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+@pytest.mark.process
+def test_an_interrupt_without_a_number_is_that_of_ctrl_c():
+    script = "from adgm_tf import cli\ndef main():\n    raise KeyboardInterrupt\ncli.run(main, 'doc')"
+    done = subprocess.run([sys.executable, "-c", script], env=process.environment(), capture_output=True, text=True,
+                          timeout=process.TIMEOUT)
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr == "stopped by SIGINT; nothing was left half-written\n"

@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from adgm_tf import config as config_lib
 from adgm_tf import errors, evaluation, family, files
-from adgm_tf import interrupts as interrupts_lib
 from adgm_tf.config import Config
 from adgm_tf.data import sources
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.evaluation import Evaluator
+from adgm_tf.interrupts import Interrupts
 from adgm_tf.training import actions, checkpoints, fitted, loop, models, results
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import strategy as strategy_lib
@@ -109,7 +109,7 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     if trainer.model.is_generative:
         pictures = actions.Pictures(record, trainer, evaluator, splits, config.seed)
         planned.insert(2, loop.Action(config.eval_every, pictures))
-    with interrupts_lib.Interrupts() as interrupts:
+    with Interrupts() as interrupts:
         try:
             profiler = loop.Profiler(str(write_dir / "train"), config.profile_steps)
             spent = loop.train(trainer, planned, interrupts, config.steps_per_call, profiler, record.seconds)
