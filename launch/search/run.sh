@@ -6,6 +6,7 @@ set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 # What grey_batch_linear_2e-3 and the changes to it share; of a flag that is given twice, the last counts.
 recipe="--binarization=none --entropy_weight=1 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
+shares_8="$recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8"
 # Name and flags of each.
 variants=(
   "base"
@@ -28,9 +29,9 @@ variants=(
   "grey_batch_linear_2e-3_labelled_50 $recipe --labelled_batch_size=50"
   "grey_batch_linear_2e-3_unlabelled_200 $recipe --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_unlabelled_200_shares $recipe --unlabelled_batch_size=200 --balance_weight=4"
-  "grey_batch_linear_2e-3_unlabelled_200_shares_8 $recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8"
+  "grey_batch_linear_2e-3_unlabelled_200_shares_8 $shares_8"
   "grey_batch_linear_2e-3_unlabelled_200_shares_16 $recipe --unlabelled_batch_size=200 --consistency_weight=16 --entropy_weight=4 --balance_weight=16"
-  "grey_batch_linear_2e-3_unlabelled_200_shares_8_noise_0.3 $recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8 --input_noise=0.3"
+  "grey_batch_linear_2e-3_unlabelled_200_shares_8_noise_0.3 $shares_8 --input_noise=0.3"
   "grey_batch_linear_2e-3_labelled_20_unlabelled_200 $recipe --labelled_batch_size=20 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_labelled_50_unlabelled_200 $recipe --labelled_batch_size=50 --unlabelled_batch_size=200"
   "grey_batch_linear_2e-3_samples_5 $recipe --num_samples=5"
@@ -40,6 +41,9 @@ variants=(
   "grey_batch_shares_light_linear_2e-3 $recipe --classification_beta=0.02 --consistency_weight=12 --entropy_weight=12 --balance_weight=12"
   "grey_batch_warmup_linear_2e-3 $recipe --consistency_weight=60 --entropy_weight=60 --consistency_warmup_steps=2000"
   "grey_batch_warmup_shares_linear_2e-3 $recipe --consistency_weight=60 --entropy_weight=60 --balance_weight=60 --consistency_warmup_steps=2000"
+  "shares_8_units_1000 $shares_8 --hidden_units=1000,1000"
+  "shares_8_steps_6000 $shares_8 --num_steps=6000"
+  "shares_8_steps_6000_radius_3 $shares_8 --num_steps=6000 --consistency_radius=3"
   "grey_batch_balanced_light --binarization=none --normalization=batch --classification_beta=0.02 --consistency_weight=12 --entropy_weight=12 --compute_dtype=bfloat16"
 )
 names=("${variants[@]%% *}")
