@@ -30,7 +30,8 @@ class Config:
     model: str = option("sdgm", "Row of the model family, or a baseline.", choices=family.MODELS)
     dataset: str = option("mnist5k", "mnist5k, digits, moons, mnist, or tfds:<name>.")
     data_dir: str = option("", "Folder of prepared TFDS data sets.", resumable=True)
-    run_dir: str = option("", "Run directory; a fresh runs/<dataset>-<model>-<time> if empty.", resumable=True)
+    run_dir: str = option("", "Run directory; a fresh runs/<dataset>-<model>-<time>-<process> if empty.",
+                          resumable=True)
 
     num_labels: str = option("100", "Labelled examples, spread evenly over the classes; 'all' is the supervised "
                              "setting, 0 the unsupervised.")
@@ -261,6 +262,8 @@ def read(run_dir: os.PathLike | str) -> Config:
         raise errors.UserError(f"run_dir={run_dir}: holds no run (there is no {path.name} in it)")
     try:
         stored = json.loads(path.read_text())
+        if stored.get("features_run"):
+            stored["features_run"] = _from_here(path.parent.resolve() / stored["features_run"])
         types = {f.name: f.type for f in dataclasses.fields(Config)}
         return Config(**{k: tuple(v) if types.get(k) in _ELEMENT else v for k, v in stored.items()})
     except (ValueError, TypeError, AttributeError, errors.UserError) as error:
@@ -268,8 +271,15 @@ def read(run_dir: os.PathLike | str) -> Config:
 
 
 def write(config: Config, run_dir: os.PathLike | str) -> None:
-    """Writes `config.json` to `run_dir`."""
-    files.write_json(pathlib.Path(run_dir) / "config.json", config.to_json())
+    """Writes `config.json` to `run_dir`; `features_run` as seen from there, so that both runs can move together."""
+    stored = config.to_json()
+    if config.features_run:
+        stored["features_run"] = os.path.relpath(os.path.realpath(config.features_run), os.path.realpath(run_dir))
+    files.write_json(pathlib.Path(run_dir) / "config.json", stored)
+
+
+def _from_here(folder: os.PathLike | str) -> str:
+    return os.path.relpath(os.path.realpath(folder))
 
 
 def resume(stored: Config, given: Mapping[str, Any]) -> Config:
@@ -280,6 +290,8 @@ def resume(stored: Config, given: Mapping[str, Any]) -> Config:
     """
     if "num_steps" in given and "num_epochs" not in given:
         given = {**given, "num_epochs": 0.0}
+    if given.get("features_run"):
+        given = {**given, "features_run": _from_here(given["features_run"])}
     changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
     frozen = {f.name for f in dataclasses.fields(Config) if not f.metadata["resumable"]}
     if stored.learning_rate_schedule in ("cosine", "linear"):

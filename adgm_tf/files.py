@@ -110,3 +110,18 @@ def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
         os.close(handle)
         if not existed and folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+@contextlib.contextmanager
+def held(run_dir: os.PathLike | str) -> Iterator[None]:
+    """Keeps a second process from training or fitting the same run.
+
+    Raises:
+      UserError: another process is at it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(run_dir, wait=False))
+        except BlockingIOError:
+            raise errors.UserError(f"run_dir={run_dir}: another process trains it") from None
+        yield

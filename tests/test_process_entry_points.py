@@ -214,6 +214,14 @@ def test_moons_into_a_fresh_run_directory(tmp_path):
     assert len(list((run_dir / "figures").iterdir())) == 3
 
 
+def test_runs_that_start_at_once_have_folders_of_their_own(tmp_path):
+    flags = ("--dataset=moons", "--model=m2", *process.TINY[1:], *process.PLAIN, "--num_labels=6", "--num_steps=10")
+    ends = [child.wait() for child in [process.start("train", *flags, f"--seed={i}", cwd=tmp_path) for i in range(3)]]
+    assert [(done.code, done.err) for done in ends] == [(0, "")] * 3
+    found = {json.loads((run_dir / "results.json").read_text())["seed"] for run_dir in (tmp_path / "runs").iterdir()}
+    assert found == {0, 1, 2}
+
+
 @pytest.mark.skipif(not DATA_DIR, reason="ADGM_TF_DATA_DIR does not name a folder of prepared TFDS data sets")
 def test_full_mnist(tmp_path):
     flags = (*process.TINY[1:], *process.PLAIN, "--model=m2", "--num_steps=10", "--eval_batch_size=5000")

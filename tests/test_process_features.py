@@ -1,6 +1,7 @@
 """M1+M2 in its two stages, each a process of its own."""
 
 import json
+import shutil
 
 import numpy as np
 import process
@@ -50,6 +51,18 @@ def test_the_export_answers_as_the_run(stages, monkeypatch):
     x = run.splits.test.x[:7]
     np.testing.assert_allclose(served.signatures["serving_default"](images=tf.constant(x))["probs"],
                                run.evaluator().probs(run.splits.test)[:7], rtol=1e-5)
+
+
+def test_both_stages_can_move_together(stages, tmp_path):
+    cwd, _ = stages
+    shutil.copytree(cwd / "m1", tmp_path / "moved" / "m1")
+    shutil.copytree(cwd / "m2", tmp_path / "moved" / "m2")
+    for where, run_dir, features in ((cwd, "m2", "./m1"), (tmp_path, "moved/m2", "moved/m1"),
+                                     (tmp_path / "moved" / "m1", "../m2", tmp_path / "moved" / "m1")):
+        done = process.forked("train", f"--run_dir={run_dir}", f"--features_run={features}", cwd=where)
+        assert (done.code, "has been trained" in done.out) == (0, True), done
+    done = process.forked("evaluate", "--run_dir=../m2", cwd=tmp_path / "moved" / "m1")
+    assert (done.code, done.err) == (0, "")
 
 
 def test_features_are_those_of_an_m1_on_the_same_data(stages):

@@ -1,12 +1,13 @@
 """Baselines that are fitted: the same entry point, run directory and report as any run."""
 
 import json
+import shutil
 
 import numpy as np
 import process
 import pytest
 
-from adgm_tf import family
+from adgm_tf import family, files
 
 pytestmark = pytest.mark.process
 
@@ -65,6 +66,16 @@ def test_finished_run_keeps_its_result(finished):
     assert done.code == 0, done
     assert f"test_error_percent: {json.loads(before)['test_error_percent']:.2f}" in done.out
     assert path.read_bytes() == before
+
+
+def test_run_that_another_process_fits(finished, tmp_path):
+    cwd, _ = finished
+    run_dir = shutil.copytree(cwd / "runs" / "self_training" / "0", tmp_path / "run")
+    (run_dir / "results.json").unlink()
+    with files.locked(run_dir):
+        done = train(tmp_path, "--run_dir=run")
+    assert (done.code, done.err) == (2, "error: run_dir=run: another process trains it\n")
+    assert not (run_dir / "results.json").exists()
 
 
 def test_stopped_run_is_fitted_as_it_would_have_been(finished):

@@ -37,6 +37,11 @@ def run(config: Config) -> dict[str, Any]:
         splits_lib.check(splits, run_dir)
     notes = [f"{config.model} on {config.dataset}: {run_dir}", splits_lib.describe(splits), *_unused(config)]
     print("\n".join(notes), flush=True)
+    with files.held(run_dir):
+        return _fit(config, run_dir, splits)
+
+
+def _fit(config: Config, run_dir: pathlib.Path, splits: splits_lib.Splits) -> dict[str, Any]:
     if (run_dir / "results.json").exists():
         print("has been fitted", flush=True)
         return files.read_json(run_dir / "results.json", "run_dir")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -48,19 +47,8 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
     chief = strategy_lib.is_chief(strategy)
     with tempfile.TemporaryDirectory() as elsewhere:
         write_dir = run_dir if chief else pathlib.Path(elsewhere)
-        with _held(write_dir):
+        with files.held(write_dir):
             return _train(config, trainer, splits, write_dir, notes)
-
-
-@contextlib.contextmanager
-def _held(run_dir: pathlib.Path) -> Iterator[None]:
-    """Keeps a second process from training the same run."""
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(files.locked(run_dir, wait=False))
-        except BlockingIOError:
-            raise errors.UserError(f"run_dir={run_dir}: another process trains it") from None
-        yield
 
 
 def _settled(given: Mapping[str, Any]) -> Config:
@@ -77,9 +65,9 @@ def _settled(given: Mapping[str, Any]) -> Config:
 
 
 def fresh_run_dir(config: Config) -> str:
-    """Returns runs/<dataset>-<model>-<time>, a folder that does not exist yet."""
+    """Returns runs/<dataset>-<model>-<time>-<process>, a folder that does not exist yet, whatever else is started."""
     now = datetime.datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    name = f"runs/{config.dataset.replace(':', '-')}-{config.model}-{now}"
+    name = f"runs/{config.dataset.replace(':', '-')}-{config.model}-{now}-{os.getpid()}"
     taken = (f"{name}-{i}" for i in range(2, 10**6))
     return name if not pathlib.Path(name).exists() else next(n for n in taken if not pathlib.Path(n).exists())
 
