@@ -13,7 +13,8 @@ set -euo pipefail
 launch="$(cd "$(dirname "$0")" && pwd)"
 table1=(adgm_1mc adgm_10mc adgm_deterministic m2 m1m2 adgm_icml sdgm adgm_iw sdgm_iw supervised_100 supervised_all vat
   ladder atlas_rbf label_spreading self_training workshop2015_class_sorted workshop2015_shuffled workshop2015_trained
-  workshop2015_10mc_class_sorted workshop2015_10mc_shuffled best_honest best_honest_long best_honest_conv)
+  workshop2015_10mc_class_sorted workshop2015_10mc_shuffled best_honest best_honest_long best_honest_conv
+  best_honest_conv_long)
 unsupervised=(avae m1)
 known=("${table1[@]}" "${unsupervised[@]}")
 

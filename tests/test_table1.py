@@ -63,9 +63,10 @@ def test_flags_of_a_row_make_a_configuration(path, parse):
     assert config.num_valid == (0 if path.stem.startswith(("workshop", "best_honest")) else 1000)
 
 
-def test_the_long_recipe_is_the_best_one_with_more_steps(parse):
+@pytest.mark.parametrize("row", ["best_honest", "best_honest_conv"])
+def test_a_long_recipe_is_the_same_with_more_steps(row, parse):
     best, longer = (config_lib.Config(**parse(f"--flagfile={LAUNCH}/table1/{name}.txt"))
-                    for name in ("best_honest", "best_honest_long"))
+                    for name in (row, f"{row}_long"))
     assert longer == dataclasses.replace(best, num_steps=2 * best.num_steps)
 
 
