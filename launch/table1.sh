@@ -44,6 +44,9 @@ for argument in "$@"; do
       fi
       rows+=($meant) ;;
     --split=*) splits+=("$value") ;;
+    --run_dir=* | --split_seed=*)
+      echo "error: ${argument#--}: this script names the run directories, and --split the labels" >&2
+      exit 2 ;;
     --seed=*) flags+=("$argument"); suffix+="-seed$value" ;;
     --num_steps=*) flags+=("$argument"); suffix+="-steps$value" ;;
     --core=*) core="$value" ;;

@@ -95,7 +95,9 @@ def test_a_variant_of_the_search_is_chosen_without_the_test_set(flags, parse):
 
 
 @pytest.mark.parametrize(("flag", "line"), [("--row=sdmg", "error: row=sdmg: known: adgm_1mc adgm_10mc "),
-                                            ("sdgm", "error: sdgm: every option is a flag")])
+                                            ("sdgm", "error: sdgm: every option is a flag"),
+                                            ("--run_dir=R", "error: run_dir=R: this script names"),
+                                            ("--split_seed=1", "error: split_seed=1: this script names")])
 def test_an_unknown_row_is_one_line(flag, line, tmp_path):
     done = launched("table1.sh", flag, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
