@@ -1,4 +1,4 @@
-"""Error against epochs: the points that runs recorded on the way, kept as CSV, and their figure."""
+"""Error against epochs or minutes: the points that runs recorded on the way, kept as CSV, and their figure."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from adgm_tf.reporting import KEY
 ERRORS = {"test": "test_error_percent", "hidden": "transductive_error_percent"}
 NAMES = {"test": "test images", "hidden": "training images with hidden labels"}
 COLUMNS = (*KEY, "step", "epoch", "seconds", *ERRORS.values())
+# Column and unit of what errors are drawn against, and the label of the axis.
+AGAINST = {"epochs": ("epoch", 1, "epochs"), "minutes": ("seconds", 60, "minutes of training")}
 
 
 def collect(patterns: Sequence[str]) -> pd.DataFrame:
@@ -24,8 +26,12 @@ def collect(patterns: Sequence[str]) -> pd.DataFrame:
 
 def _points(run_dir: pathlib.Path) -> pd.DataFrame:
     config = files.read_json(run_dir / "config.json", "runs")
+    for key in KEY[1:]:
+        value = config.get(key)
+        if not isinstance(value, int):
+            raise errors.UserError(f"runs={run_dir}: config.json has {key}={value}, which must be a whole number")
     recorded = files.read_json_lines(run_dir / "metrics.jsonl")
-    passes = [line["epoch"] / line["step"] for line in recorded if "epoch" in line]
+    passes = [line["epoch"] / line["step"] for line in recorded if line.get("epoch")]
     seconds = {line["step"]: line["seconds"] for line in recorded if "seconds" in line}
     points = pd.DataFrame([line for line in recorded if "test_error_percent" in line]).reindex(columns=COLUMNS)
     if points.empty or not passes:
@@ -76,31 +82,37 @@ def reached(points: pd.DataFrame, thresholds: Sequence[float]) -> str:
     return "\n".join(lines)
 
 
-def curves(points: pd.DataFrame, kinds: Sequence[str]) -> list[figures.Curve]:
-    """Returns a curve a row and kind of error: its values in all runs of the row, at the steps that each recorded."""
+def curves(points: pd.DataFrame, kinds: Sequence[str], against: str = "epochs") -> list[figures.Curve]:
+    """Returns a curve a row and kind of error: its values in all runs of the row, at the steps that each recorded.
+
+    Minutes are the mean over these runs.
+    """
+    column, unit, _ = AGAINST[against]
     drawn = []
     for colour, (row, lines) in enumerate(points.groupby("row", sort=False)):
-        epochs = lines.groupby("step")["epoch"].mean()
+        x = lines.groupby("step")[column].mean() / unit
         for style, kind in enumerate(kinds):
             values = lines.pivot(index="step", columns=list(KEY), values=ERRORS[kind]).dropna()
             name = row if len(kinds) == 1 else f"{row}, {NAMES[kind]}"
             if len(values):
-                drawn.append(figures.Curve(name, epochs[values.index].to_numpy(float), values.to_numpy(float).T,
-                                           colour, style))
+                drawn.append(figures.Curve(name, x[values.index].to_numpy(float), values.to_numpy(float).T, colour,
+                                           style))
     return drawn
 
 
-def draw(points: pd.DataFrame, kinds: Sequence[str], path: os.PathLike | str, log_dir: str | None = None) -> None:
-    """Draws error against epochs, a mean a row, with a band from the least to the greatest of its runs.
+def draw(points: pd.DataFrame, kinds: Sequence[str], path: os.PathLike | str, log_dir: str | None = None,
+         against: str = "epochs") -> None:
+    """Draws error against epochs or minutes, a mean a row, with a band from the least to the greatest of its runs.
 
     Args:
       points: what `update` returned.
       kinds: keys of ERRORS.
       path: the PNG file.
       log_dir: folder of TensorBoard logs that get the picture too, under the name of the file.
+      against: key of AGAINST.
     """
     label = "test error, %" if list(kinds) == ["test"] else "error, %"
-    picture = figures.curves(curves(points, kinds), "epochs", label)
+    picture = figures.curves(curves(points, kinds, against), AGAINST[against][-1], label)
     figures.write_png(path, picture)
     if log_dir:
         import tensorflow as tf

@@ -6,6 +6,8 @@ python -m adgm_tf.report --runs='runs/table1/adgm_1mc/*,runs/table1/m2/*' --curv
 
 from __future__ import annotations
 
+import contextlib
+import math
 import pathlib
 
 from absl import flags
@@ -26,6 +28,7 @@ def define_flags() -> None:
                         "column of the table.")
     flags.DEFINE_string("curves", None, "Instead of the table, draw error against epochs to this PNG file, from what "
                         "--track_test recorded.")
+    flags.DEFINE_string("against", "epochs", "What --curves draws the error against: epochs or minutes of training.")
     flags.DEFINE_string("curves_csv", None, "File of the points of --curves; the same name with .csv if not given.")
     flags.DEFINE_string("tensorboard", None, "Folder of TensorBoard logs that --curves goes to too.")
     flags.DEFINE_list("errors", ["test"], "What --curves draws: test, hidden (unlabelled examples whose labels are "
@@ -58,18 +61,24 @@ def _draw(patterns: list[str]) -> None:
     kinds = list(dict.fromkeys(values.errors))
     for kind in kinds:
         errors.lookup(convergence.ERRORS, "errors", kind)
-    try:
-        thresholds = [float(v) for v in values.reached]
-    except ValueError:
-        raise errors.UserError(f"reached={','.join(values.reached)}: must be numbers with commas between") from None
+    errors.lookup(convergence.AGAINST, "against", values.against)
+    thresholds = _thresholds(values.reached)
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
     if path == pathlib.Path(values.curves):
         raise errors.UserError(f"curves={values.curves}: must be a PNG file, another one than that of the points")
     points = convergence.update(path, convergence.collect(patterns), values.order, values.merge)
-    convergence.draw(points, kinds, values.curves, values.tensorboard)
+    convergence.draw(points, kinds, values.curves, values.tensorboard, values.against)
     if thresholds:
         print(convergence.reached(points, thresholds))
     print(values.curves)
+
+
+def _thresholds(given: list[str]) -> list[float]:
+    with contextlib.suppress(ValueError):
+        thresholds = [float(v) for v in given]
+        if all(map(math.isfinite, thresholds)):
+            return thresholds
+    raise errors.UserError(f"reached={','.join(given)}: must be numbers with commas between")
 
 
 if __name__ == "__main__":

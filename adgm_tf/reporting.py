@@ -56,8 +56,9 @@ def _line(run_dir: pathlib.Path) -> dict[str, Any]:
     line = {"row": row_of(run_dir), **files.read_json(run_dir / "results.json", "runs")}
     for key in COLUMNS[1:]:
         value, needed = line.get(key), key in (*KEY, "steps")
-        if not isinstance(value, int | float) and (needed or value is not None):
-            raise errors.UserError(f"runs={run_dir}: results.json has {key}={value}, which must be a number")
+        kind, name = (int, "a whole number") if key in WHOLE else (int | float, "a number")
+        if not isinstance(value, kind) and (needed or value is not None):
+            raise errors.UserError(f"runs={run_dir}: results.json has {key}={value}, which must be {name}")
     tracked = [m["test_error_percent"] for m in files.read_json_lines(run_dir / "metrics.jsonl")
                if "test_error_percent" in m and m["step"] <= line["steps"]]
     if len(tracked) >= LAST:
@@ -78,15 +79,17 @@ def read_table(path: os.PathLike | str, columns: Sequence[str], counter: str) ->
       UserError: it is none.
     """
     needed = (*KEY, counter)
+    whole = [column for column in columns if column in (*WHOLE, counter)]
     try:
         table = pd.read_csv(path, dtype={"row": str}, keep_default_na=False, na_values=[""])
         fits = table[list(needed)].notna().all(axis=None) and set(table) <= set(columns) and all(
-            pd.api.types.is_numeric_dtype(table[column]) for column in table if column != "row")
+            pd.api.types.is_numeric_dtype(table[column]) for column in table if column != "row") and all(
+            (table[column].dropna() % 1 == 0).all() for column in table if column in whole)
     except (OSError, ValueError, KeyError):
         fits = False
     if not fits:
         raise errors.UserError(f"csv={path}: must be a CSV file with {', '.join(needed)} in every line, of the columns "
-                               f"{', '.join(columns)}; all but row are numbers")
+                               f"{', '.join(columns)}; all but row are numbers, {', '.join(whole)} whole ones")
     return table
 
 
@@ -140,7 +143,7 @@ def read_published(path: os.PathLike | str) -> dict[str, str]:
       UserError: the file is missing or has other columns.
     """
     try:
-        table = pd.read_csv(path, dtype=str)
+        table = pd.read_csv(path, dtype=str).dropna(subset=["row", "test_error_percent"])
         return dict(zip(table["row"], table["test_error_percent"], strict=True))
     except (OSError, KeyError, ValueError):
         raise errors.UserError(f"published={path}: must be a CSV file with the columns row, test_error_percent, "
@@ -180,9 +183,13 @@ def _circumstances(path: os.PathLike | str) -> pathlib.Path:
 def _read_circumstances(path: os.PathLike | str) -> list[Any]:
     beside = _circumstances(path)
     try:
-        return json.loads(beside.read_text()) if beside.is_file() else []
+        found = json.loads(beside.read_text()) if beside.is_file() else []
+        if isinstance(found, list):
+            return found
+        reason = "no list"
     except ValueError as error:
-        raise errors.UserError(f"csv={path}: {beside.name} beside it cannot be read ({error})") from None
+        reason = str(error)
+    raise errors.UserError(f"csv={path}: {beside.name} beside it cannot be read ({reason})")
 
 
 def _mean_and_deviation(values: pd.Series) -> str:

@@ -3,11 +3,13 @@
 # against epochs, for the order of the authors' code and for a random one, with 1 sample of a and with 10; and with 1, what
 # leaving q(a|x) untrained does. Trains the rows that are missing and draws class_sorted.png and class_sorted_10mc.png of
 # launch/table1 from the CSV files beside them, where the curves of runs that are not here are kept.
-# launch/class_sorted.sh --data_dir=FOLDER [FLAG of table1.sh ...]     splits 0, 1 and 2 if --split=S names none
+# launch/class_sorted.sh --data_dir=FOLDER [--split=S ...] [FLAG of table1.sh ...]     splits 0, 1 and 2 if none is named
 # launch/class_sorted.sh --redraw                                 draws what is stored
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 launch="$(cd "$(dirname "$0")" && pwd)"
+. "$launch/same_experiment.sh"
+only_same_rows "$@"
 one_sample=(workshop2015_{class_sorted,shuffled,trained})
 ten_samples=(workshop2015_10mc_{class_sorted,shuffled})
 if [ "${1:-}" != --redraw ]; then

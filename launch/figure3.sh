@@ -11,7 +11,7 @@ mkdir -p "$launch/figure3"
 
 # draw RUN NAME
 draw() {
-  "$PYTHON" -m adgm_tf.evaluate --run_dir="$1"
+  "$PYTHON" -m adgm_tf.evaluate --run_dir="$1" ${data_dir[@]+"${data_dir[@]}"}
   cp "$1/figures/kl_per_unit.png" "$launch/figure3/$2.png"
   cp "$1/evaluation.json" "$launch/figure3/$2.json"
 }

@@ -6,6 +6,6 @@
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 . "$(dirname "$0")/finished_run.sh"
-"$PYTHON" -m adgm_tf.sample --run_dir="$run_dir"
+"$PYTHON" -m adgm_tf.sample --run_dir="$run_dir" ${data_dir[@]+"${data_dir[@]}"}
 mkdir -p "$launch/figure5"
 cp "$run_dir/figures/samples.png" "$run_dir/figures/analogies.png" "$run_dir/results.json" "$launch/figure5/"

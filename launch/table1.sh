@@ -11,6 +11,7 @@
 # the others under runs/ and launch/table1, and launch/unsupervised for the rows without a classifier.
 set -euo pipefail
 launch="$(cd "$(dirname "$0")" && pwd)"
+. "$launch/same_experiment.sh"
 table1=(adgm_1mc adgm_10mc adgm_deterministic m2 m1m2 adgm_icml sdgm adgm_iw sdgm_iw supervised_100 supervised_all vat
   ladder atlas_rbf label_spreading self_training workshop2015_class_sorted workshop2015_shuffled workshop2015_trained
   workshop2015_10mc_class_sorted workshop2015_10mc_shuffled best_honest best_honest_long best_honest_conv
@@ -50,9 +51,9 @@ for argument in "$@"; do
     --seed=*) flags+=("$argument"); suffix+="-seed$value" ;;
     --num_steps=*) flags+=("$argument"); suffix+="-steps$value" ;;
     --core=*) core="$value" ;;
-    --data_dir=* | --steps_per_call=* | --eval_every=* | --checkpoint_every=* | --keep_checkpoints=* | --eval_batch_size=* | \
-      --strategy=* | --devices=* | --xla | --xla=* | --profile_steps=*) flags+=("$argument") ;;
-    --*) flags+=("$argument"); other+=("$argument") ;;
+    --*)
+      flags+=("$argument")
+      same_experiment "$argument" || other+=("$argument") ;;
     *)
       echo "error: $argument: every option is a flag, --name=value" >&2
       exit 2 ;;

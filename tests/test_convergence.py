@@ -46,6 +46,21 @@ def test_a_threshold_is_reached_at_the_first_evaluation_below_it(runs):
                      "| b | 1 | 2 | not reached | - |"]
 
 
+def test_minutes_are_the_mean_of_the_runs(runs):
+    folder = runs / "b" / "2"
+    recorded(folder, 2, [5.0, 5.0])
+    text = (folder / "metrics.jsonl").read_text()
+    (folder / "metrics.jsonl").write_text(text.replace('"seconds": 60.0', '"seconds": 120.0'))
+    _, b = convergence.curves(convergence.collect([f"{runs}/*/*"]), ["test"], "minutes")
+    np.testing.assert_allclose(b.x, [(1 + 1 + 2) / 3, 2])
+
+
+def test_a_configuration_without_seeds_is_one_line(runs):
+    (runs / "b" / "0" / "config.json").write_text("{}")
+    with pytest.raises(errors.UserError, match=r"^runs=.*b/0: config.json has split_seed=None, which must be a whole"):
+        convergence.collect([f"{runs}/*/*"])
+
+
 def test_both_errors_of_a_row_share_its_colour(runs):
     drawn = convergence.curves(convergence.collect([f"{runs}/b/*"]), ["test", "hidden"])
     assert [(c.colour, c.style) for c in drawn] == [(0, 0), (0, 1)]
@@ -115,6 +130,7 @@ def test_the_entry_point_draws_and_says_when_an_error_was_reached(runs):
 @pytest.mark.process
 @pytest.mark.parametrize(("flag", "said"), [
     ("--errors=tset", "errors=tset: did you mean test"), ("--reached=five", "reached=five: must be numbers"),
+    ("--reached=5,nan", "reached=5,nan: must be numbers"), ("--against=hours", "against=hours: "),
     ("--runs=nowhere", "runs: none of them recorded a test error")])
 def test_the_entry_point_refuses_in_one_line(runs, flag, said):
     before = sorted(runs.rglob("*"))

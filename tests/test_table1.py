@@ -108,7 +108,11 @@ def test_an_unknown_row_is_one_line(flag, line, tmp_path):
 @pytest.mark.parametrize(("script", "argument", "line"), [
     ("workers.sh", "--run_dir=R", "error: COUNT=--run_dir=R: must be a whole number"),
     ("figure3.sh", "--split=1", "error: --split=1: must be one of --run_dir=RUN"),
-    ("figure5.sh", "--seed=1", "error: --seed=1: must be one of --run_dir=RUN")])
+    ("figure5.sh", "--seed=1", "error: --seed=1: must be one of --run_dir=RUN"),
+    ("figure4.sh", "--learning_rate=1", "error: --learning_rate=1: makes another experiment"),
+    ("class_sorted.sh", "--class_sum=exact", "error: --class_sum=exact: makes another experiment"),
+    ("best_honest/run.sh", "--run_dir=R", "error: --run_dir=R: makes another experiment"),
+    ("search/run.sh", "--num_steps=9", "error: --num_steps=9: makes another experiment")])
 def test_a_wrong_argument_of_a_script_is_one_line(script, argument, line, tmp_path):
     done = launched(script, argument, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

@@ -4,8 +4,10 @@
 # launch/bfloat16/run.sh FOLDER [FLAG ...]      FOLDER holds prepared TFDS data sets; FLAGs go to train
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
-. "$(dirname "$0")/../environment.sh"
 data_dir="${1:?name the folder of TFDS data sets}"
+. "$(dirname "$0")/../same_experiment.sh"
+only_same_experiment "${@:2}"
+. "$(dirname "$0")/../environment.sh"
 for split in 0 1 2; do
   for dtype in float32 bfloat16; do
     run_dir="runs/bfloat16/$dtype/$split"

@@ -1,0 +1,31 @@
+# Sourced by the other scripts: `same_experiment FLAG` tells whether a run with this flag of train is the same experiment,
+# and `only_same_experiment FLAG ...` ends a script that would put the results of another one among its own.
+
+same_experiment() {
+  case "$1" in
+    --data_dir=* | --steps_per_call=* | --eval_every=* | --checkpoint_every=* | --keep_checkpoints=* | --eval_batch_size=* | \
+      --strategy=* | --devices=* | --xla | --xla=* | --profile_steps=*) ;;
+    *) return 1 ;;
+  esac
+}
+
+only_same_experiment() {
+  local argument
+  for argument in "$@"; do
+    if ! same_experiment "$argument"; then
+      echo "error: $argument: makes another experiment, whose results do not belong among these; launch/table1.sh takes it" >&2
+      exit 2
+    fi
+  done
+}
+
+# As only_same_experiment, for the options of table1.sh.
+only_same_rows() {
+  local argument
+  for argument in "$@"; do
+    case "$argument" in
+      --redraw | --split=* | --seed=* | --num_steps=* | --core=*) ;;
+      *) only_same_experiment "$argument" ;;
+    esac
+  done
+}
