@@ -114,7 +114,7 @@ class Config:
                               minimum=0, maximum=1)
 
     strategy: str = option("auto", "auto is multi_worker where TF_CONFIG is set, mirrored where there are several "
-                           "GPUs or devices are named, else one_device.",
+                           "GPUs or several devices are named, else one_device.",
                            choices=("auto", "one_device", "mirrored", "multi_worker"), resumable=True)
     devices: tuple[str, ...] = option((), "Devices to mirror over, such as GPU:0,GPU:1; all GPUs if empty.",
                                       resumable=True)
@@ -124,8 +124,8 @@ class Config:
                        "seeds.")
 
     tf32: bool = option(True, "Let GPUs that have it use TensorFloat-32 in float32 products.")
-    profile_steps: int = option(0, "Steps after the first call that are traced for TensorBoard's profiler.", minimum=0,
-                                resumable=True)
+    profile_steps: int = option(0, "Steps after the first call that are traced for TensorBoard's profiler; those of "
+                                "one call at most.", minimum=0, resumable=True)
 
     steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, resumable=True)
     eval_every: int = option(600, "Steps between two evaluations.", minimum=1, resumable=True)

@@ -19,9 +19,15 @@ AGAINST = {"epochs": ("epoch", 1, "epochs"), "minutes": ("seconds", 60, "minutes
 
 
 def collect(patterns: Sequence[str]) -> pd.DataFrame:
-    """Returns a line a point of every run that a pattern names, finished or not, that tracked its test error."""
-    points = [_points(folder) for folder in reporting.folders(patterns) if (folder / "config.json").is_file()]
-    return pd.concat([pd.DataFrame(columns=COLUMNS), *(p for p in points if len(p))], ignore_index=True)
+    """Returns a line a point of the runs that a pattern names, finished or not, that tracked their test error.
+
+    Of runs of one (row, split seed, seed) it is the one with more steps.
+    """
+    found = pd.DataFrame(columns=COLUMNS)
+    for folder in reporting.folders(patterns):
+        if (folder / "config.json").is_file():
+            found = merged(found, _points(folder))
+    return found
 
 
 def _points(run_dir: pathlib.Path) -> pd.DataFrame:
@@ -47,7 +53,7 @@ def merged(stored: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         for run, lines in points.groupby(list(KEY), sort=False):
             if run not in kept or lines["step"].max() >= kept[run]["step"].max():
                 kept[run] = lines.drop_duplicates("step", keep="last")
-    return pd.concat([pd.DataFrame(columns=COLUMNS), *kept.values()], ignore_index=True)
+    return pd.concat([*kept.values()] or [stored], ignore_index=True)
 
 
 def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = (), keep: bool = True) -> pd.DataFrame:

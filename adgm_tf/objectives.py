@@ -39,8 +39,9 @@ class ClassSet(NamedTuple):
     Attributes:
       y: class indices, broadcastable to [K,B,S]; None where the model has no y.
       weights: [K,B,S].
-      residual: [K,B], zero on average; with it any b that does not depend on the drawn class lowers the variance, of
-        the gradient alone where its value is zero too. None where nothing is drawn.
+      residual: [K,B], zero on average, so that any b that does not depend on the drawn class leaves value and gradient
+        unbiased; one near f lowers the variance, of the gradient alone where its value is zero too. None where nothing
+        is drawn.
     """
 
     y: tf.Tensor | None

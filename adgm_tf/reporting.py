@@ -39,12 +39,18 @@ def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str
     """Returns the results of every finished run that a pattern names, with its row, sorted.
 
     Raises:
-      UserError: no pattern names a finished run, and there must be one.
+      UserError: no pattern names a finished run, and there must be one; or a row has runs of several models.
     """
     finished = [p for p in folders(patterns) if (p / "results.json").is_file()]
     if not finished and not may_be_none:
         raise errors.UserError(f"runs={','.join(patterns)}: no finished run there (a folder with a results.json)")
-    return [_line(p) for p in finished]
+    lines = [_line(p) for p in finished]
+    for row in {line["row"] for line in lines}:
+        models = sorted({str(line["model"]) for line in lines if line["row"] == row and "model" in line})
+        if len(models) > 1:
+            raise errors.UserError(f"runs={','.join(patterns)}: row {row}, the folder above the runs, has runs of "
+                                   f"{', '.join(models)}; train them with --run_dir=runs/<row>/<split>")
+    return lines
 
 
 def row_of(run_dir: pathlib.Path) -> str:

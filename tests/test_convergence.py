@@ -46,6 +46,13 @@ def test_a_threshold_is_reached_at_the_first_evaluation_below_it(runs):
                      "| b | 1 | 2 | not reached | - |"]
 
 
+def test_of_two_runs_of_one_split_the_longer_one_has_the_curve(runs):
+    recorded(runs / "b" / "0-steps200", 0, [9.0, 9.0])
+    recorded(runs / "b" / "1-steps300", 1, [7.0, 7.0, 7.0])
+    _, b = convergence.curves(convergence.collect([f"{runs}/*/*"]), ["test"])
+    np.testing.assert_allclose(b.values, [[8, 4, 2], [7, 7, 7]])
+
+
 def test_minutes_are_the_mean_of_the_runs(runs):
     folder = runs / "b" / "2"
     recorded(folder, 2, [5.0, 5.0])

@@ -60,6 +60,13 @@ def test_a_file_gives_back_the_same_table(runs, tmp_path):
         {"hardware": {"cpu": "a"}, "versions": {"tensorflow": "1"}}]
 
 
+def test_runs_of_several_models_are_no_row(tmp_path):
+    for model in ("adgm", "sdgm"):
+        finished(tmp_path / "runs" / model, split_seed=0, model=model)
+    with pytest.raises(errors.UserError, match=r"^runs=.*: row runs, the folder above the runs, has runs of adgm, sd"):
+        reporting.collect([f"{tmp_path}/runs/*"])
+
+
 def test_no_finished_run_is_an_error(tmp_path):
     with pytest.raises(errors.UserError, match="no finished run"):
         reporting.collect([f"{tmp_path}/*"])

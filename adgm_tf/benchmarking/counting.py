@@ -1,4 +1,4 @@
-"""The arithmetic of a traced function: multiply-adds of its matrix products and convolutions, read off its graph."""
+"""The arithmetic of a traced function: multiply-adds of its matrix products (no convolutions), off its graph."""
 
 from __future__ import annotations
 

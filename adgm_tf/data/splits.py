@@ -159,6 +159,8 @@ def _unlabelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng
 def _scaling(source: source_lib.Source, rows: np.ndarray) -> Scaling:
     if source.is_image:
         return Scaling(np.float32(0), np.float32(1 / 255))
+    if not len(rows):
+        return Scaling(np.float32(0), np.float32(1))
     x = source.train_x[rows]
     return Scaling(x.mean(0).astype(np.float32), (1 / np.maximum(x.std(0), 1e-6)).astype(np.float32))
 

@@ -54,7 +54,8 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
 def _settled(given: Mapping[str, Any]) -> Config:
     """Returns the configuration of a fresh run, or of the one in the given run directory."""
     run_dir = given.get("run_dir", "")
-    if not run_dir and (given.get("strategy") == "multi_worker" or "TF_CONFIG" in os.environ):
+    strategy = given.get("strategy", Config.strategy)
+    if not run_dir and (strategy == "multi_worker" or (strategy == "auto" and "TF_CONFIG" in os.environ)):
         raise errors.UserError("run_dir=: must be given to several workers, the same to each")
     if run_dir and (pathlib.Path(run_dir) / "config.json").exists():
         return config_lib.resume(config_lib.read(run_dir), given)

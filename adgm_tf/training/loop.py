@@ -55,7 +55,7 @@ class Interrupted(Exception):
 
 @dataclasses.dataclass
 class Profiler:
-    """Traces the first `num_steps` steps after the first call, once, into `folder`."""
+    """Traces the first `num_steps` steps after the first call, those of one call at most, into `folder`."""
 
     folder: str
     num_steps: int

@@ -50,8 +50,9 @@ def make(config: Config, splits: Splits) -> Plan:
         raise errors.UserError(f"num_labels={config.num_labels}: {config.model} is a classifier and learns nothing "
                                "without labels")
     if not has_classes and not len(splits.unlabelled):
-        raise errors.UserError(f"num_labels={config.num_labels}: {config.model} has no y and learns from unlabelled "
-                               "examples only; use --num_labels=0")
+        name, use = ("num_unlabelled", "all") if not config.unlabelled_count(1) else ("num_labels", "0")
+        raise errors.UserError(f"{name}={getattr(config, name)}: {config.model} has no y and learns from unlabelled "
+                               f"examples only; use --{name}={use}")
     if not len(splits.labelled) and not len(splits.unlabelled):
         raise errors.UserError(f"num_labels={config.num_labels}, num_unlabelled={config.num_unlabelled}: leave "
                                "nothing to learn from")

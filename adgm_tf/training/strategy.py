@@ -31,6 +31,9 @@ def _make(config: Config) -> tf.distribute.Strategy:
     kind = config.strategy
     if _has_several_workers(config):
         _check_cluster(os.environ["TF_CONFIG"])
+        if config.devices:
+            raise errors.UserError(f"devices={','.join(config.devices)}: not with several workers, which take all of "
+                                   "their GPUs; CUDA_VISIBLE_DEVICES hides some")
         return tf.distribute.MultiWorkerMirroredStrategy()
     if kind == "one_device" and len(config.devices) > 1:
         raise errors.UserError(f"devices={','.join(config.devices)}: strategy=one_device takes one; use mirrored")
