@@ -1,0 +1,25 @@
+import json
+
+import pytest
+
+from adgm_tf import errors
+from adgm_tf.config import Config
+from adgm_tf.training import job, strategy
+
+CLUSTER = json.dumps({"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 1}})
+
+
+def test_several_workers_take_no_named_devices(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", CLUSTER)
+    with pytest.raises(errors.UserError, match=r"^devices=CPU:0: not with several workers"):
+        strategy.make(Config(devices=("CPU:0",)))
+
+
+def test_one_device_leaves_a_cluster_aside(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", CLUSTER)
+    assert not strategy.is_chief_of_cluster(Config())
+    assert strategy.is_chief_of_cluster(Config(strategy="one_device"))
+    assert job._settled({"strategy": "one_device"}).run_dir.startswith("runs/")
+    for several in ({}, {"strategy": "multi_worker"}):
+        with pytest.raises(errors.UserError, match=r"^run_dir=: must be given to several workers"):
+            job._settled(several)
