@@ -63,8 +63,7 @@ class Exported:
         return _function(self._generate, tf.TensorSpec([None], tf.int32, "label"), z)
 
     def _seen(self, x: tf.Tensor) -> tf.Tensor:
-        scaling = self._splits.scaling
-        flat = (tf.cast(x, tf.float32) - scaling.offset) * scaling.scale
+        flat = self._splits.scaling.scaled(tf.cast(x, tf.float32))
         return tf.reshape(flat, [-1, self._model.input_dim])
 
     def _given(self, x: tf.Tensor) -> tf.Tensor:

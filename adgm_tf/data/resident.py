@@ -62,7 +62,7 @@ class Batches:
 
     def seen(self, x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
         """Returns what the model sees of rows x [B,D] in training: scaled, and binarised if so configured."""
-        x = (tf.cast(x, tf.float32) - self.scaling.offset) * self.scaling.scale
+        x = self.scaling.scaled(tf.cast(x, tf.float32))
         if not self.binarize:
             return x
         uniform = tf.random.stateless_uniform(tf.shape(x), seeds.fold(noise_seed, seeds.Draw.BINARIZE))

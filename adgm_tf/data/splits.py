@@ -8,6 +8,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,11 @@ class Scaling:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Returns x scaled and flattened: float32 [N, D]."""
-        scaled = (x.astype(np.float32) - self.offset) * self.scale
-        return scaled.reshape(-1, math.prod(x.shape[1:]))
+        return self.scaled(x.astype(np.float32)).reshape(-1, math.prod(x.shape[1:]))
+
+    def scaled(self, x: Any) -> Any:
+        """Returns (x - offset) * scale of a float32 array or tensor, in its shape."""
+        return (x - self.offset) * self.scale
 
 
 @dataclasses.dataclass(frozen=True)
