@@ -81,8 +81,8 @@ class Config:
     num_importance_samples: int = option(1, "Samples inside the logarithm of the bound; 1 is the ELBO, more need "
                                          "class_sum=exact.", minimum=1)
     share_latent: bool = option(False, "In training, draw z once for all samples of a, and choose the classes of the "
-                                "sum over y for all of them: 10 samples at the cost of 2 or 3. For models whose q(z|.) "
-                                "does not look at a.")
+                                "sum over y for all of them: 10 samples at about twice the cost of 1. For models whose "
+                                "q(z|.) does not look at a.")
     class_sum: str = option("topk", "Sum over y of the unlabelled bound: exact takes every class, topk the most "
                             "probable and one drawn from the rest (unbiased outside a logarithm).",
                             choices=("exact", "topk"))
