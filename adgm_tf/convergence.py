@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -19,19 +20,28 @@ AGAINST = {"epochs": ("epoch", 1, "epochs"), "minutes": ("seconds", 60, "minutes
 
 
 def collect(patterns: Sequence[str]) -> pd.DataFrame:
-    """Returns a line a point of the runs that a pattern names, finished or not, that tracked their test error.
+    """Returns a line a point of the runs that a pattern names and that tracked their test error.
 
-    Of runs of one (row, split seed, seed) it is the one with more steps.
+    Of runs of one (row, split seed, seed) it is the one with more steps. Runs that are not finished count in rows
+    that have no other.
+
+    Raises:
+      UserError: a row has runs of several models.
     """
+    configs = {folder: files.read_json(folder / "config.json", "runs") for folder in reporting.folders(patterns)
+               if (folder / "config.json").is_file()}
+    reporting.check_models([(reporting.row_of(folder), config["model"]) for folder, config in configs.items()
+                            if "model" in config], patterns)
+    finished = {folder for folder in configs if (folder / "results.json").is_file()}
+    have_finished = {reporting.row_of(folder) for folder in finished}
     found = pd.DataFrame(columns=COLUMNS)
-    for folder in reporting.folders(patterns):
-        if (folder / "config.json").is_file():
-            found = merged(found, _points(folder))
+    for folder, config in configs.items():
+        if folder in finished or reporting.row_of(folder) not in have_finished:
+            found = merged(found, _points(folder, config))
     return found
 
 
-def _points(run_dir: pathlib.Path) -> pd.DataFrame:
-    config = files.read_json(run_dir / "config.json", "runs")
+def _points(run_dir: pathlib.Path, config: dict[str, Any]) -> pd.DataFrame:
     for key in KEY[1:]:
         value = config.get(key)
         if not isinstance(value, int):
@@ -60,13 +70,13 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
     """Writes the points of runs to the CSV file at `path`, whose other runs may be kept; returns all of them.
 
     Raises:
-      UserError: there is none, or the file cannot be read.
+      UserError: there is none, or the file that is there is no table of points.
     """
     path = pathlib.Path(path)
     with files.locked(path.parent):
-        keep = keep and path.is_file()
-        stored = reporting.read_table(path, COLUMNS, "step") if keep else pd.DataFrame(columns=COLUMNS)
-        points = merged(stored, found)
+        empty = pd.DataFrame(columns=COLUMNS)
+        stored = reporting.read_table(path, COLUMNS, "step") if path.is_file() else empty
+        points = merged(stored if keep else empty, found)
         if points.empty:
             raise errors.UserError("runs: none of them recorded a test error on the way; train with --track_test")
         rank = {row: i for i, row in enumerate(order)}

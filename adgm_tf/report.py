@@ -44,10 +44,12 @@ def main() -> None:
     if values.curves:
         _draw(patterns)
         return
+    if values.reached:
+        raise errors.UserError(f"reached={','.join(values.reached)}: goes with --curves alone")
     from adgm_tf import reporting
     published = reporting.read_published(values.published) if values.published else {}
     stored = values.merge and values.csv and pathlib.Path(values.csv).is_file()
-    lines = reporting.collect(patterns, may_be_none=bool(stored))
+    lines = reporting.merged([], reporting.collect(patterns, may_be_none=bool(stored)))
     if values.merge and values.csv:
         lines = reporting.merge_into(values.csv, lines, values.order)
     elif values.csv:
@@ -62,6 +64,8 @@ def _draw(patterns: list[str]) -> None:
     for kind in kinds:
         errors.lookup(convergence.ERRORS, "errors", kind)
     errors.lookup(convergence.AGAINST, "against", values.against)
+    if not kinds:
+        raise errors.UserError("errors: names nothing to draw")
     thresholds = _thresholds(values.reached)
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
     if path == pathlib.Path(values.curves):

@@ -45,17 +45,26 @@ def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str
     if not finished and not may_be_none:
         raise errors.UserError(f"runs={','.join(patterns)}: no finished run there (a folder with a results.json)")
     lines = [_line(p) for p in finished]
-    for row in {line["row"] for line in lines}:
-        models = sorted({str(line["model"]) for line in lines if line["row"] == row and "model" in line})
+    check_models([(line["row"], line["model"]) for line in lines if "model" in line], patterns)
+    return lines
+
+
+def check_models(found: Sequence[tuple[str, str]], patterns: Sequence[str]) -> None:
+    """Checks the rows and models of runs that `patterns` named.
+
+    Raises:
+      UserError: a row has runs of several models.
+    """
+    for row in {row for row, _ in found}:
+        models = sorted({str(model) for other, model in found if other == row})
         if len(models) > 1:
             raise errors.UserError(f"runs={','.join(patterns)}: row {row}, the folder above the runs, has runs of "
                                    f"{', '.join(models)}; train them with --run_dir=runs/<row>/<split>")
-    return lines
 
 
 def row_of(run_dir: pathlib.Path) -> str:
     """Returns the name of the folder above the run."""
-    return run_dir.resolve().parent.name
+    return run_dir.absolute().parent.name
 
 
 def _line(run_dir: pathlib.Path) -> dict[str, Any]:
@@ -108,8 +117,13 @@ def read(path: os.PathLike | str) -> list[dict[str, Any]]:
     return read_table(path, COLUMNS, "steps").to_dict("records")
 
 
-def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, others: Sequence[Any] = ()) -> None:
-    """Writes a line a run as CSV, and versions and hardware, those of `others` too, to `environment.json` beside it."""
+def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, keep: bool = False) -> None:
+    """Writes a line a run as CSV, and versions and hardware to `environment.json` beside it.
+
+    What stands there is kept if `keep`, or if there are tables of other runs beside it.
+    """
+    keep = keep or any(other.name != pathlib.Path(path).name for other in pathlib.Path(path).parent.glob("*.csv"))
+    others = _read_circumstances(path) if keep else []
     files.write_text(path, _table(lines).to_csv(index=False, float_format="%.4f"))
     found = [{k: line[k] for k in CIRCUMSTANCES} for line in lines if CIRCUMSTANCES[0] in line]
     distinct = {json.dumps(entry, sort_keys=True) for entry in [*others, *found]}
@@ -122,18 +136,29 @@ def merge_into(path: os.PathLike | str, found: Sequence[dict[str, Any]],
     path = pathlib.Path(path)
     with files.locked(path.parent):
         lines = in_order(merged(read(path) if path.is_file() else [], found), order)
-        write(lines, path, _read_circumstances(path))
+        write(lines, path, keep=True)
     return lines
 
 
 def merged(stored: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns a line a (row, split seed, seed): the one with more steps; of equal ones the last found."""
+    """Returns a line a (row, split seed, seed): the one with more steps; of equal ones the last found.
+
+    A log-likelihood that was estimated stays with its run when a later line of the same weights has none.
+    """
     kept: dict[tuple, dict[str, Any]] = {}
     for line in [*stored, *found]:
         key = tuple(line[k] for k in KEY)
         if key not in kept or _steps(line) >= _steps(kept[key]):
-            kept[key] = line
+            kept[key] = _with_likelihood(line, kept.get(key))
     return list(kept.values())
+
+
+def _with_likelihood(line: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    name, bound = "log_likelihood_nats", "test_bound_nats"
+    if before is None or not pd.isna(line.get(name)) or pd.isna(before.get(name)) or _steps(line) != _steps(before):
+        return line
+    same = not pd.isna(line.get(bound)) and f"{line[bound]:.4f}" == f"{before[bound]:.4f}"
+    return {**line, name: before[name]} if same else line
 
 
 def in_order(lines: Sequence[dict[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:

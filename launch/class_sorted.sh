@@ -12,7 +12,7 @@ launch="$(cd "$(dirname "$0")" && pwd)"
 only_same_rows "$@"
 one_sample=(workshop2015_{class_sorted,shuffled,trained})
 ten_samples=(workshop2015_10mc_{class_sorted,shuffled})
-if [ "${1:-}" != --redraw ]; then
+if [[ " $* " != *" --redraw "* ]]; then
   [[ " $* " = *" --split="* ]] || set -- --split=0 --split=1 --split=2 "$@"
   "$launch/table1.sh" "${one_sample[@]/#/--row=}" "${ten_samples[@]/#/--row=}" "$@"
 fi

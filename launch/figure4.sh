@@ -9,7 +9,7 @@ launch="$(cd "$(dirname "$0")" && pwd)"
 . "$launch/same_experiment.sh"
 only_same_rows "$@"
 rows=(adgm_1mc adgm_10mc adgm_deterministic m2)
-if [ "${1:-}" != --redraw ]; then
+if [[ " $* " != *" --redraw "* ]]; then
   [[ " $* " = *" --split="* ]] || set -- --split=0 --split=1 --split=2 "$@"
   "$launch/table1.sh" "${rows[@]/#/--row=}" "$@"
 fi

@@ -1,5 +1,14 @@
 # Sourced by the other scripts: `same_experiment FLAG` tells whether a run with this flag of train is the same experiment,
-# and `only_same_experiment FLAG ...` ends a script that would put the results of another one among its own.
+# and `only_same_experiment FLAG ...` ends a script that would put the results of another one among its own;
+# `whole_number --NAME=VALUE` ends one whose VALUE is none.
+
+whole_number() {
+  case "${1#*=}" in
+    "" | *[!0-9]* | 0?*)
+      echo "error: ${1#--}: must be a whole number" >&2
+      exit 2 ;;
+  esac
+}
 
 same_experiment() {
   case "$1" in

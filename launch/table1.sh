@@ -39,18 +39,18 @@ for argument in "$@"; do
     --help | -h) sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
     --row=*)
       meant="$(rows_named "$value")"
-      if [ -z "$meant" ]; then
+      if [ -z "$value" ] || [ -z "$meant" ]; then
         echo "error: row=$value: known: ${known[*]}" >&2
         exit 2
       fi
       rows+=($meant) ;;
-    --split=*) splits+=("$value") ;;
+    --split=*) whole_number "$argument"; splits+=("$value") ;;
     --run_dir=* | --split_seed=*)
       echo "error: ${argument#--}: this script names the run directories, and --split the labels" >&2
       exit 2 ;;
-    --seed=*) flags+=("$argument"); suffix+="-seed$value" ;;
+    --seed=*) whole_number "$argument"; flags+=("$argument"); suffix+="-seed$value" ;;
     --num_steps=*) flags+=("$argument"); suffix+="-steps$value" ;;
-    --core=*) core="$value" ;;
+    --core=*) whole_number "$argument"; core="$value" ;;
     --*)
       flags+=("$argument")
       same_experiment "$argument" || other+=("$argument") ;;
@@ -79,10 +79,11 @@ train_run() {
     ${flags[@]+"${flags[@]}"}
 }
 
-# Whether the log-likelihood of the run's test images has been estimated.
+# Whether the log-likelihood of the test images has been estimated with the last weights of the run.
 evaluated() {
-  local line
-  for line in '"split": "test"' '"num_importance_samples": 1000' "$(grep '"dataset"' "$1/config.json")"; do
+  local line step
+  step="$(sed -n 's/^  "steps": \([0-9]*\),$/"step": \1/p' "$1/results.json")"
+  for line in '"split": "test"' '"num_importance_samples": 1000' "$(grep '"dataset"' "$1/config.json")" "$step,"; do
     grep -qsF -- "$line" "$1/evaluation.json" || return 1
   done
 }

@@ -53,6 +53,32 @@ def test_of_two_runs_of_one_split_the_longer_one_has_the_curve(runs):
     np.testing.assert_allclose(b.values, [[8, 4, 2], [7, 7, 7]])
 
 
+def test_an_unfinished_run_has_no_say_in_a_row_with_finished_ones(runs):
+    (runs / "b" / "0" / "results.json").write_text("{}")
+    recorded(runs / "b" / "0-steps900", 0, [9.0, 9.0, 9.0, 9.0])
+    a, b = convergence.curves(convergence.collect([f"{runs}/*/*"]), ["test"])
+    np.testing.assert_allclose(b.values, [[8, 4, 2]])
+    np.testing.assert_allclose(a.values, [[9, 9]])
+
+
+def test_curves_of_several_models_are_no_row(runs):
+    for split, model in enumerate(("adgm", "sdgm")):
+        config = {"split_seed": split, "seed": 0, "model": model}
+        (runs / "b" / str(split) / "config.json").write_text(json.dumps(config))
+    with pytest.raises(errors.UserError, match=r"^runs=.*: row b, the folder above the runs, has runs of adgm, sdgm"):
+        convergence.collect([f"{runs}/*/*"])
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_points_take_the_place_of_no_other_table(runs, keep):
+    table = runs / "results.csv"
+    table.write_text("row,split_seed,seed,steps,test_error_percent\nb,0,0,300,2.0\n")
+    before = table.read_text()
+    with pytest.raises(errors.UserError, match=r"results\.csv: must be a CSV file with row, split_seed, seed, step "):
+        convergence.update(table, convergence.collect([f"{runs}/*/*"]), keep=keep)
+    assert table.read_text() == before
+
+
 def test_minutes_are_the_mean_of_the_runs(runs):
     folder = runs / "b" / "2"
     recorded(folder, 2, [5.0, 5.0])
@@ -136,7 +162,8 @@ def test_the_entry_point_draws_and_says_when_an_error_was_reached(runs):
 
 @pytest.mark.process
 @pytest.mark.parametrize(("flag", "said"), [
-    ("--errors=tset", "errors=tset: did you mean test"), ("--reached=five", "reached=five: must be numbers"),
+    ("--errors=tset", "errors=tset: did you mean test"), ("--errors=", "errors: names nothing to draw"),
+    ("--reached=five", "reached=five: must be numbers"),
     ("--reached=5,nan", "reached=5,nan: must be numbers"), ("--against=hours", "against=hours: "),
     ("--runs=nowhere", "runs: none of them recorded a test error")])
 def test_the_entry_point_refuses_in_one_line(runs, flag, said):

@@ -140,5 +140,6 @@ def test_a_finished_run_keeps_its_results_unless_something_else_is_asked(tmp_pat
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hardware": {"cpu": "another"}}))
     stored = path.read_bytes()
     assert job.run(dict(run_dir=str(run_dir)))["hardware"] == {"cpu": "another"}
+    assert job.run(dict(run_dir=str(run_dir), track_test=True, keep_checkpoints=1))["hardware"] == {"cpu": "another"}
     assert path.read_bytes() == stored
     assert job.run(dict(run_dir=str(run_dir), num_eval_samples=3))["hardware"] != {"cpu": "another"}

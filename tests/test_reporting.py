@@ -87,6 +87,23 @@ def test_of_two_lines_of_a_run_the_longer_is_kept():
     assert without["test_error_percent"] == 4.0
 
 
+@pytest.mark.parametrize(("bound", "steps", "kept"), [(-90.0, 100, -85.0), (-91.0, 100, None), (-90.0, 200, None)])
+def test_a_log_likelihood_stays_with_the_weights_that_it_was_estimated_of(bound, steps, kept):
+    before = {**line("a", 0, 100, 5.0), "test_bound_nats": -90.0, "log_likelihood_nats": -85.0}
+    after, = reporting.merged([before], [{**line("a", 0, steps, 5.0), "test_bound_nats": bound}])
+    assert after.get("log_likelihood_nats") == kept
+    anew, = reporting.merged([before], [{**before, "log_likelihood_nats": -84.0}])
+    assert anew["log_likelihood_nats"] == -84.0
+
+
+def test_a_second_table_in_a_folder_keeps_the_circumstances_of_the_first(tmp_path):
+    for cpu, name in (("a", "results.csv"), ("b", "other.csv"), ("c", "other.csv")):
+        finished(tmp_path / cpu / "sdgm" / "0", cpu=cpu, split_seed=0, test_error_percent=2.0)
+        reporting.write(reporting.collect([f"{tmp_path}/{cpu}/*/*"]), tmp_path / "out" / name)
+    cpus = [x["hardware"]["cpu"] for x in json.loads((tmp_path / "out" / "environment.json").read_text())]
+    assert cpus == ["a", "b", "c"]
+
+
 def test_results_of_other_machines_stay_in_the_file(tmp_path):
     path = tmp_path / "results.csv"
     finished(tmp_path / "there" / "sdgm" / "0", cpu="b", split_seed=0, test_error_percent=2.0)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -97,6 +98,10 @@ def test_a_variant_of_the_search_is_chosen_without_the_test_set(flags, parse):
 @pytest.mark.parametrize(("flag", "line"), [("--row=sdmg", "error: row=sdmg: known: adgm_1mc adgm_10mc "),
                                             ("sdgm", "error: sdgm: every option is a flag"),
                                             ("--run_dir=R", "error: run_dir=R: this script names"),
+                                            ("--row=", "error: row=: known: adgm_1mc"),
+                                            ("--core=x", "error: core=x: must be a whole number"),
+                                            ("--split=", "error: split=: must be a whole number"),
+                                            ("--split=01", "error: split=01: must be a whole number"),
                                             ("--split_seed=1", "error: split_seed=1: this script names")])
 def test_an_unknown_row_is_one_line(flag, line, tmp_path):
     done = launched("table1.sh", flag, cwd=tmp_path)
@@ -109,6 +114,7 @@ def test_an_unknown_row_is_one_line(flag, line, tmp_path):
     ("workers.sh", "--run_dir=R", "error: COUNT=--run_dir=R: must be a whole number"),
     ("figure3.sh", "--split=1", "error: --split=1: must be one of --run_dir=RUN"),
     ("figure5.sh", "--seed=1", "error: --seed=1: must be one of --run_dir=RUN"),
+    ("search/run.sh", "--split=a/b", "error: split=a/b: must be a whole number"),
     ("figure4.sh", "--learning_rate=1", "error: --learning_rate=1: makes another experiment"),
     ("class_sorted.sh", "--class_sum=exact", "error: --class_sum=exact: makes another experiment"),
     ("best_honest/run.sh", "--run_dir=R", "error: --run_dir=R: makes another experiment"),
@@ -118,6 +124,16 @@ def test_a_wrong_argument_of_a_script_is_one_line(script, argument, line, tmp_pa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
+
+
+def test_what_is_stored_is_drawn_wherever_redraw_stands(tmp_path):
+    launch = shutil.copytree(LAUNCH, tmp_path / "launch")
+    shutil.copy2(process.ROOT / "setup.py", tmp_path)
+    stored = (launch / "figure4/curves.csv").read_bytes()
+    done = launched(launch / "figure4.sh", "--data_dir=nowhere", "--redraw", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(launch / "figure4/convergence.png")
+    assert (launch / "figure4/curves.csv").read_bytes() == stored
 
 
 @pytest.mark.parametrize("script", [path for path in SCRIPTS if "\nset -euo" in path.read_text()

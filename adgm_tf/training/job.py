@@ -24,6 +24,10 @@ from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.step import Trainer
 
+# What may be asked of a finished run without measuring it again.
+NOT_MEASURED = ("run_dir", "data_dir", "strategy", "devices", "profile_steps", "steps_per_call", "eval_every",
+                "checkpoint_every", "keep_checkpoints", "track_test")
+
 
 def run(given: Mapping[str, Any]) -> dict[str, Any]:
     """Trains the run that the given fields of `Config` name, or goes on with it; returns its results.
@@ -117,7 +121,8 @@ def _finished(config: Config, trainer: Trainer) -> dict[str, Any] | None:
     path = pathlib.Path(config.run_dir) / "results.json"
     if trainer.step < trainer.plan.num_steps or not path.is_file():
         return None
-    if dataclasses.replace(config_lib.read(config.run_dir), run_dir=config.run_dir, data_dir=config.data_dir) != config:
+    same = {name: getattr(config, name) for name in NOT_MEASURED}
+    if dataclasses.replace(config_lib.read(config.run_dir), **same) != config:
         return None
     found = files.read_json(path, "run_dir")
     return found if found.get("steps") == trainer.step else None

@@ -11,7 +11,7 @@ here="$(cd "$(dirname "$0")" && pwd)"
 only_same_rows "$@"
 splits=(--split={0..9})
 [[ " $* " != *" --split="* ]] || splits=()
-if [ "${1:-}" != --redraw ]; then
+if [[ " $* " != *" --redraw "* ]]; then
   "$here/../table1.sh" --row=best_honest ${splits[@]+"${splits[@]}"} "$@"
 fi
 . "$here/../environment.sh"

@@ -60,8 +60,8 @@ for argument in "$@"; do
         exit 2
       fi
       chosen+=("$value") ;;
-    --split=*) splits+=("$value") ;;
-    --core=*) core="$value" ;;
+    --split=*) whole_number "$argument"; splits+=("$value") ;;
+    --core=*) whole_number "$argument"; core="$value" ;;
     --*)
       only_same_experiment "$argument"
       flags+=("$argument") ;;
