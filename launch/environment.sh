@@ -22,6 +22,7 @@ if ! made; then
 fi
 # Of scripts started at once, the first makes the environment and the others wait.
 mkdir -p "$VENV"
+VENV="$(cd "$VENV" && pwd)"
 exec 8>"$VENV/.lock"
 ! command -v flock >/dev/null || flock 8
 made || "$base" -m venv "$VENV"

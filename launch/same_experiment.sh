@@ -1,6 +1,6 @@
 # Sourced by the other scripts: `same_experiment FLAG` tells whether a run with this flag of train is the same experiment,
 # and `only_same_experiment FLAG ...` ends a script that would put the results of another one among its own;
-# `whole_number --NAME=VALUE` ends one whose VALUE is none.
+# `whole_number --NAME=VALUE` ends one whose VALUE is none, `folder_named FOLDER` one whose first argument is no folder's name.
 
 whole_number() {
   case "${1#*=}" in
@@ -10,10 +10,18 @@ whole_number() {
   esac
 }
 
+folder_named() {
+  case "${1:-}" in
+    "" | -*)
+      echo "error: FOLDER=${1:-}: must be the folder of prepared TFDS data sets" >&2
+      exit 2 ;;
+  esac
+}
+
 same_experiment() {
   case "$1" in
     --data_dir=* | --steps_per_call=* | --eval_every=* | --checkpoint_every=* | --keep_checkpoints=* | --eval_batch_size=* | \
-      --strategy=* | --devices=* | --xla | --xla=* | --profile_steps=*) ;;
+      --xla | --xla=* | --profile_steps=*) ;;
     *) return 1 ;;
   esac
 }

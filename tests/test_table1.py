@@ -118,6 +118,10 @@ def test_an_unknown_row_is_one_line(flag, line, tmp_path):
     ("figure4.sh", "--learning_rate=1", "error: --learning_rate=1: makes another experiment"),
     ("class_sorted.sh", "--class_sum=exact", "error: --class_sum=exact: makes another experiment"),
     ("best_honest/run.sh", "--run_dir=R", "error: --run_dir=R: makes another experiment"),
+    ("figure4.sh", "--devices=CPU:0,CPU:1", "error: --devices=CPU:0,CPU:1: makes another experiment"),
+    ("bfloat16/run.sh", "--data_dir=F", "error: FOLDER=--data_dir=F: must be the folder"),
+    ("minutes_to_error/run.sh", "", "error: FOLDER=: must be the folder"),
+    ("family/run.sh", "--data_dir=F", "error: FOLDER=--data_dir=F: must be the folder"),
     ("search/run.sh", "--num_steps=9", "error: --num_steps=9: makes another experiment")])
 def test_a_wrong_argument_of_a_script_is_one_line(script, argument, line, tmp_path):
     done = launched(script, argument, cwd=tmp_path)

@@ -4,8 +4,9 @@
 # launch/bfloat16/run.sh FOLDER [FLAG ...]      FOLDER holds prepared TFDS data sets; FLAGs go to train
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
-data_dir="${1:?name the folder of TFDS data sets}"
 . "$(dirname "$0")/../same_experiment.sh"
+folder_named "${1:-}"
+data_dir="$1"
 only_same_experiment "${@:2}"
 . "$(dirname "$0")/../environment.sh"
 for split in 0 1 2; do

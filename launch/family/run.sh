@@ -4,11 +4,19 @@
 # launch/family/run.sh FOLDER [ROW ...]      FOLDER holds prepared TFDS data sets; SPLITS="1 2" before it names some splits
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
-. "$(dirname "$0")/../environment.sh"
-data_dir="${1:?name the folder of TFDS data sets}"
+. "$(dirname "$0")/../same_experiment.sh"
+folder_named "${1:-}"
+data_dir="$1"
 known=(adgm adgm_deterministic adgm_icml sdgm m2 m1 avae)
 rows=("${@:2}")
 [ ${#rows[@]} -gt 0 ] || rows=("${known[@]}")
+for row in "${rows[@]}"; do
+  if [[ " ${known[*]} " != *" $row "* ]]; then
+    echo "error: row=$row: known: ${known[*]}" >&2
+    exit 2
+  fi
+done
+. "$(dirname "$0")/../environment.sh"
 for split in ${SPLITS:-0 1 2}; do
   for row in "${rows[@]}"; do
     run_dir="runs/family/$row/$split"

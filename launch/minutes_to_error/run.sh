@@ -5,8 +5,9 @@
 # SPLITS="1 2" before it names some splits
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
-data_dir="${1:?name the folder of TFDS data sets}"
 . "$(dirname "$0")/../same_experiment.sh"
+folder_named "${1:-}"
+data_dir="$1"
 only_same_experiment "${@:2}"
 . "$(dirname "$0")/../environment.sh"
 here="$ROOT/launch/minutes_to_error"
