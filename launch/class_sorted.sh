@@ -8,7 +8,7 @@
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 launch="$(cd "$(dirname "$0")" && pwd)"
-. "$launch/same_experiment.sh"
+. "$launch/arguments.sh"
 only_same_rows "$@"
 one_sample=(workshop2015_{class_sorted,shuffled,trained})
 ten_samples=(workshop2015_10mc_{class_sorted,shuffled})

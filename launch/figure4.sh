@@ -6,7 +6,7 @@
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 launch="$(cd "$(dirname "$0")" && pwd)"
-. "$launch/same_experiment.sh"
+. "$launch/arguments.sh"
 only_same_rows "$@"
 rows=(adgm_1mc adgm_10mc adgm_deterministic m2)
 if [[ " $* " != *" --redraw "* ]]; then

@@ -11,7 +11,7 @@
 # the others under runs/ and launch/table1, and launch/unsupervised for the rows without a classifier.
 set -euo pipefail
 launch="$(cd "$(dirname "$0")" && pwd)"
-. "$launch/same_experiment.sh"
+. "$launch/arguments.sh"
 table1=(adgm_1mc adgm_10mc adgm_deterministic m2 m1m2 adgm_icml sdgm adgm_iw sdgm_iw supervised_100 supervised_all vat
   ladder atlas_rbf label_spreading self_training workshop2015_class_sorted workshop2015_shuffled workshop2015_trained
   workshop2015_10mc_class_sorted workshop2015_10mc_shuffled best_honest best_honest_long best_honest_conv

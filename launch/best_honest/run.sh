@@ -7,7 +7,7 @@
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
 here="$(cd "$(dirname "$0")" && pwd)"
-. "$here/../same_experiment.sh"
+. "$here/../arguments.sh"
 only_same_rows "$@"
 splits=(--split={0..9})
 [[ " $* " != *" --split="* ]] || splits=()

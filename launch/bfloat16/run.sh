@@ -4,7 +4,7 @@
 # launch/bfloat16/run.sh FOLDER [FLAG ...]      FOLDER holds prepared TFDS data sets; FLAGs go to train
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
-. "$(dirname "$0")/../same_experiment.sh"
+. "$(dirname "$0")/../arguments.sh"
 folder_named "${1:-}"
 data_dir="$1"
 only_same_experiment "${@:2}"

@@ -4,7 +4,7 @@
 # launch/family/run.sh FOLDER [ROW ...]      FOLDER holds prepared TFDS data sets; SPLITS="1 2" before it names some splits
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
-. "$(dirname "$0")/../same_experiment.sh"
+. "$(dirname "$0")/../arguments.sh"
 folder_named "${1:-}"
 data_dir="$1"
 known=(adgm adgm_deterministic adgm_icml sdgm m2 m1 avae)

@@ -5,7 +5,7 @@
 # SPLITS="1 2" before it names some splits
 set -euo pipefail
 [[ " $* " != *" --help "* ]] || exec sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"
-. "$(dirname "$0")/../same_experiment.sh"
+. "$(dirname "$0")/../arguments.sh"
 folder_named "${1:-}"
 data_dir="$1"
 only_same_experiment "${@:2}"

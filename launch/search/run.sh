@@ -4,7 +4,7 @@
 # launch/search/run.sh --data_dir=FOLDER [--core=N] [--variant=NAME ...] [--split=S ...] [FLAG ...]
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
-. "$here/../same_experiment.sh"
+. "$here/../arguments.sh"
 # What grey_batch_linear_2e-3 and the changes to it share; of a flag that is given twice, the last counts.
 recipe="--binarization=none --entropy_weight=1 --normalization=batch --learning_rate=2e-3 --learning_rate_schedule=linear --compute_dtype=bfloat16"
 shares_8="$recipe --unlabelled_batch_size=200 --consistency_weight=8 --entropy_weight=2 --balance_weight=8"

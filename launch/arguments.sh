@@ -1,6 +1,7 @@
-# Sourced by the other scripts: `same_experiment FLAG` tells whether a run with this flag of train is the same experiment,
-# and `only_same_experiment FLAG ...` ends a script that would put the results of another one among its own;
-# `whole_number --NAME=VALUE` ends one whose VALUE is none, `folder_named FOLDER` one whose first argument is no folder's name.
+# Sourced by the other scripts, whose arguments it checks: `same_experiment FLAG` tells whether a run with this flag of train
+# is the same experiment. The others end a script with one line: `only_same_experiment FLAG ...` one that would put the results
+# of another experiment among its own, `only_same_rows OPTION ...` the same for options of table1.sh,
+# `whole_number --NAME=VALUE` one whose VALUE is none, `folder_named FOLDER` one whose first argument names no folder.
 
 whole_number() {
   case "${1#*=}" in
