@@ -2,8 +2,11 @@
 
 import functools
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A shell without job control has what it starts in the background ignore Ctrl-C, of which some tests are.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jaxtyping
 import pytest
