@@ -5,14 +5,14 @@ import os
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# A shell without job control has what it starts in the background ignore Ctrl-C, of which some tests are.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jaxtyping
 import pytest
 from absl import flags
 
 jaxtyping.install_import_hook("adgm_tf", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+# A shell without job control has what it starts in the background ignore Ctrl-C, of which some tests are.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
