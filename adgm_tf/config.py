@@ -16,6 +16,11 @@ from absl import flags
 from adgm_tf import errors, family, files
 
 
+# The format of a run directory: what a number stands for, `resume` of an older one says.
+FORMAT = 2
+_SINCE = {2: "takes the examples in another order"}
+
+
 def option(default: Any, text: str, *, choices: Iterable[str] = (), minimum: float | None = None,
            maximum: float | None = None, resumable: bool = False) -> Any:
     """Declares a field: default, help text, the rule that its value keeps, and whether a resumed run may change it."""
@@ -262,6 +267,8 @@ def read(run_dir: os.PathLike | str) -> Config:
         raise errors.UserError(f"run_dir={run_dir}: holds no run (there is no {path.name} in it)")
     try:
         stored = json.loads(path.read_text())
+        if stored.pop("format", 1) > FORMAT:
+            raise errors.UserError("it comes from a later version of the package")
         if stored.get("features_run"):
             stored["features_run"] = _from_here(path.parent.resolve() / stored["features_run"])
         types = {f.name: f.type for f in dataclasses.fields(Config)}
@@ -272,7 +279,7 @@ def read(run_dir: os.PathLike | str) -> Config:
 
 def write(config: Config, run_dir: os.PathLike | str) -> None:
     """Writes `config.json` to `run_dir`; `features_run` as seen from there, so that both runs can move together."""
-    stored = config.to_json()
+    stored = {"format": FORMAT, **config.to_json()}
     if config.features_run:
         stored["features_run"] = os.path.relpath(os.path.realpath(config.features_run), os.path.realpath(run_dir))
     files.write_json(pathlib.Path(run_dir) / "config.json", stored)
@@ -280,6 +287,19 @@ def write(config: Config, run_dir: os.PathLike | str) -> None:
 
 def _from_here(folder: os.PathLike | str) -> str:
     return os.path.relpath(os.path.realpath(folder))
+
+
+def check_can_go_on(run_dir: os.PathLike | str) -> None:
+    """Makes sure that this version computes what the one that began the run did.
+
+    Raises:
+      UserError: it does not; the message says what has changed.
+    """
+    begun = json.loads((pathlib.Path(run_dir) / "config.json").read_text()).get("format", 1)
+    if begun < FORMAT:
+        since = "; ".join(_SINCE[number] for number in range(begun + 1, FORMAT + 1))
+        raise errors.UserError(f"run_dir={run_dir}: was begun by an earlier version (format {begun}), and this one "
+                               f"(format {FORMAT}) {since}; the run can be evaluated and exported, not trained further")
 
 
 def resume(stored: Config, given: Mapping[str, Any]) -> Config:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from adgm_tf import model as model_lib
 from adgm_tf import objectives, seeds
 from adgm_tf.conditionals import Trunk
-from adgm_tf.data import source, splits
+from adgm_tf.data import resident, source, splits
 from adgm_tf.family import FAMILY
 
 tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -83,3 +83,8 @@ def images(per_class=(20, 20, 20), shape=(4, 3, 1)):
 
 def split(config, src=None):
     return splits.split(src or vectors(), config)
+
+
+def rows(batches, step):
+    """The rows of the batch of one step."""
+    return resident.Rows(*(part[0] for part in batches.rows(tf.constant(step, tf.int64), tf.constant(1, tf.int64))))

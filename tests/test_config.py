@@ -233,3 +233,24 @@ def test_near_names_come_first():
     assert errors.lookup({"apple": 1}, "fruit", "apple") == 1
     with pytest.raises(errors.UserError, match=r"^fruit=appel: did you mean apple\? known: apple$"):
         errors.lookup({"apple": 1}, "fruit", "appel")
+
+
+def test_a_run_of_an_earlier_format_can_be_read_and_not_gone_on_with(tmp_path):
+    config_lib.write(Config(), tmp_path)
+    config_lib.check_can_go_on(tmp_path)
+    path = tmp_path / "config.json"
+    stored = json.loads(path.read_text())
+    assert stored.pop("format") == config_lib.FORMAT
+    path.write_text(json.dumps(stored))
+    assert config_lib.read(tmp_path) == Config()
+    with pytest.raises(errors.UserError, match=rf"^run_dir={tmp_path}: was begun by an earlier version \(format 1\), and "
+                                               r"this one \(format 2\) takes the examples in another order; "):
+        config_lib.check_can_go_on(tmp_path)
+
+
+def test_a_run_of_a_later_version_is_one_line(tmp_path):
+    config_lib.write(Config(), tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": config_lib.FORMAT + 1}))
+    with pytest.raises(errors.UserError, match=r"config\.json cannot be read \(it comes from a later version"):
+        config_lib.read(tmp_path)

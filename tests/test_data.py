@@ -33,17 +33,12 @@ def counts(examples, num_classes=3):
 def batches(num_replicas=1, src=None, binarize=False, shuffles=True, seed=0, labelled=4, unlabelled=7, **given):
     found = split(src, **given)
     arrays = resident.place(found, tf.distribute.get_strategy())
-    return arrays, resident.Batches(labelled, unlabelled, num_replicas, found.scaling, binarize, shuffles,
-                                    seeds.of_run(seed))
+    return arrays, resident.Batches(labelled, unlabelled, len(found.labelled), len(found.unlabelled), num_replicas,
+                                    found.scaling, binarize, shuffles, seeds.of_run(seed))
 
 
 def take(arrays, taken, step, replica=0, noise=1):
-    return taken.take(arrays, tf.constant(step, tf.int64), tf.constant(replica), building.seed(noise))
-
-
-def rows(start, count, size=COUNT, seed=None):
-    return resident.shuffled(tf.range(start, start + count, dtype=tf.int64), size,
-                             building.seed(1) if seed is None else seed).numpy()
+    return taken.take(arrays, building.rows(taken, step), tf.constant(replica), building.seed(noise))
 
 
 def test_every_bundled_source_is_listed_here():
@@ -215,47 +210,12 @@ def test_empty_splits_of_images_can_be_placed(num_labels):
     assert batch.x_unlabelled.shape == (0 if num_labels == "all" else 7, 12)
 
 
-def test_an_epoch_is_a_permutation():
-    for epoch in range(5):
-        np.testing.assert_array_equal(np.sort(rows(epoch * COUNT, COUNT)), np.arange(COUNT))
-
-
-def test_every_epoch_has_another_order():
-    orders = {tuple(rows(epoch * COUNT, COUNT)) for epoch in range(20)}
-    assert len(orders) == 20
-
-
-def test_every_seed_has_another_order():
-    orders = {tuple(rows(0, COUNT, seed=seeds.of_run(s))) for s in range(20)}
-    assert len(orders) == 20
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 64, 100])
-def test_epochs_of_any_size_are_permutations(count):
-    for epoch in (0, 1, 7):
-        np.testing.assert_array_equal(np.sort(rows(epoch * count, count, count)), np.arange(count))
-
-
-def test_the_order_of_an_epoch_does_not_come_back():
-    epochs = np.array([0, 1, 2, 255, 256, 257, 511, 512, 4096, 65535, 65536, 65537, 10**6])
-    assert len({tuple(rows(epoch * COUNT, COUNT)) for epoch in epochs}) == len(epochs)
-
-
-def test_every_row_comes_first_equally_often():
-    epochs = 6000
-    first = resident.shuffled(tf.range(epochs, dtype=tf.int64) * COUNT, COUNT, building.seed(1)).numpy()
-    times = np.bincount(first, minlength=COUNT)
-    chi_squared = np.sum((times - epochs / COUNT) ** 2 / (epochs / COUNT))
-    assert chi_squared < 2 * (COUNT - 1)
-
-
-def test_a_batch_that_spans_epochs_ends_one_and_begins_the_next():
-    both = np.concatenate([rows(0, COUNT), rows(COUNT, COUNT)])
-    np.testing.assert_array_equal(rows(COUNT - 5, 12), both[COUNT - 5: COUNT + 7])
-
-
-def test_a_batch_may_be_larger_than_the_data():
-    np.testing.assert_array_equal(np.sort(rows(0, 3 * 4, 4)), np.repeat(np.arange(4), 3))
+def test_the_rows_of_a_call_are_those_of_its_steps():
+    _, taken = batches(labelled=4, unlabelled=7)
+    call = taken.rows(tf.constant(5, tf.int64), tf.constant(3, tf.int64))
+    for i in range(3):
+        for part, of_step in zip(call, building.rows(taken, 5 + i), strict=True):
+            np.testing.assert_array_equal(part[i], of_step)
 
 
 def test_a_batch_is_a_function_of_the_step_alone():
@@ -316,7 +276,7 @@ def test_the_run_seed_orders_the_batches():
 def test_what_the_model_sees_is_the_scaled_source():
     for src in (building.images(), building.vectors()):
         found = split(src)
-        taken = resident.Batches(1, 1, 1, found.scaling, False, True, seeds.of_run(0))
+        taken = resident.Batches(1, 1, 1, 1, 1, found.scaling, False, True, seeds.of_run(0))
         flat = found.test.x.reshape(len(found.test), -1)
         seen = taken.seen(tf.constant(flat), building.seed(1))
         np.testing.assert_allclose(seen, found.scaling(found.test.x), rtol=1e-6)
@@ -325,7 +285,7 @@ def test_what_the_model_sees_is_the_scaled_source():
 def test_binary_pixels_are_white_as_often_as_they_are_grey():
     count = 4000
     grey = np.arange(0, 256, 5).astype(np.uint8)
-    taken = resident.Batches(1, 1, 1, split(building.images()).scaling, True, True, seeds.of_run(0))
+    taken = resident.Batches(1, 1, 1, 1, 1, split(building.images()).scaling, True, True, seeds.of_run(0))
     pixels = taken.seen(tf.constant(np.tile(grey, (count, 1))), building.seed(1)).numpy()
     p = grey / 255
     assert set(np.unique(pixels)) == {0.0, 1.0}

@@ -265,7 +265,8 @@ def test_the_loss_of_a_training_step_is_J_and_the_weight_prior():
     poster, weights = Poster(trainer.model, prior), [float64(w) for w in trainer.model.trainable_variables]
     first, replica = tf.constant(0, tf.int64), tf.constant(0)
     seed = seeds.fold(seeds.of_run(config.seed), first, replica)
-    x, y, x_unlabelled = map(float64, trainer.batches.take(trainer.arrays, first, replica, seed))
+    x, y, x_unlabelled = map(float64, trainer.batches.take(
+        trainer.arrays, building.rows(trainer.batches, 0), replica, seed))
     e, n, e_unlabelled, n_unlabelled = noise_of_step(seed, 3, 4, num_samples=2, num_classes=3)
     labelled = [(x[b], int(y[b]), e[:, b], n[:, b]) for b in range(3)]
     unlabelled = [(x_unlabelled[b], e_unlabelled[:, b], n_unlabelled[:, b]) for b in range(4)]

@@ -1,10 +1,12 @@
 """Two replicas in one process, two workers in two processes, and what one device makes of the same noise."""
 
+import dataclasses
 import json
 import pathlib
 import re
 import signal
 
+import building
 import numpy as np
 import process
 import pytest
@@ -12,11 +14,11 @@ import tensorflow as tf
 
 from adgm_tf import config as config_lib
 from adgm_tf import runs, seeds
-from adgm_tf.data import resident, sources
+from adgm_tf.data import sources
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import schedules
-from adgm_tf.training.step import Trainer, binarizes
+from adgm_tf.training.step import Trainer
 
 pytestmark = pytest.mark.process
 
@@ -42,15 +44,14 @@ def on_one_device(run_dir):
 def take_steps_of_two(trainer, splits):
     """Takes the steps of two replicas on one device: the sum of their shares of the gradient, one update."""
     config, plan = trainer.config, trainer.plan
-    batches = resident.Batches(plan.labelled_batch_size, plan.unlabelled_batch_size, 2, splits.scaling,
-                               binarizes(config, splits), True, trainer.seed)
+    batches = dataclasses.replace(trainer.batches, num_replicas=2)
     variables = trainer.model.trainable_variables
     for step in range(STEPS):
-        step = tf.constant(step, tf.int64)
+        rows, step = building.rows(batches, step), tf.constant(step, tf.int64)
         shares = []
         for replica in map(tf.constant, range(2)):
             seed = seeds.fold(trainer.seed, step, replica)
-            batch = batches.take(trainer.arrays, step, replica, seed)
+            batch = batches.take(trainer.arrays, rows, replica, seed)
             shares.append(trainer.loss_and_gradients(batch, seed, schedules.warm_up(step, config.kl_warmup_steps))[1])
         gradients = [a + b + v / plan.num_train for a, b, v in zip(*shares, variables, strict=True)]
         gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm)

@@ -38,7 +38,7 @@ def eagerly():
 
 
 def whole_batch(built):
-    return built.batches.take(built.arrays, tf.constant(0, tf.int64), tf.constant(0), built.seed)
+    return built.batches.take(built.arrays, building.rows(built.batches, 0), tf.constant(0), built.seed)
 
 
 @contextlib.contextmanager
@@ -99,7 +99,7 @@ def test_the_update_follows_the_clipped_gradient_of_the_loss_and_the_weight_prio
     built.optimizer = tf_keras.optimizers.legacy.SGD(1.0)
     before = [v.numpy() for v in built.model.trainable_variables]
     seed = seeds.fold(built.seed, tf.constant(0, tf.int64), tf.constant(0))
-    batch = built.batches.take(built.arrays, tf.constant(0, tf.int64), tf.constant(0), seed)
+    batch = built.batches.take(built.arrays, building.rows(built.batches, 0), tf.constant(0), seed)
     _, gradients = built.loss_and_gradients(batch, seed, tf.constant(1.0))
     if weight_prior:
         gradients = [g + v / 60 for g, v in zip(gradients, before, strict=True)]
@@ -169,8 +169,9 @@ def assert_evaluation_sees_the_averages(built):
 @pytest.mark.parametrize("name", FAMILY)
 def test_every_row_trains(name):
     built = trainer(model=name, learning_rate=0.02, learning_rate_schedule="constant")
-    first, _ = built.train(1)
-    last = built.train(80)[1]
+    first, _ = built.train(10)
+    built.train(70)
+    last, _ = built.train(10)
     assert last["loss"] < first["loss"]
     assert all(np.isfinite(v) for v in last.values())
 

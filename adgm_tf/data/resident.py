@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from adgm_tf import seeds
+from adgm_tf.data import order
 from adgm_tf.data.splits import Scaling, Splits
 
 
@@ -19,6 +20,13 @@ class Arrays(NamedTuple):
     labelled_x: tf.Tensor
     labelled_y: tf.Tensor
     unlabelled_x: tf.Tensor
+
+
+class Rows(NamedTuple):
+    """Rows of the arrays, a line a step: labelled [n,L] and unlabelled [n,U], int64."""
+
+    labelled: tf.Tensor
+    unlabelled: tf.Tensor
 
 
 class Batch(NamedTuple):
@@ -36,6 +44,8 @@ class Batches:
     Attributes:
       labelled_size: labelled examples a step, over all replicas.
       unlabelled_size: unlabelled examples a step, over all replicas.
+      num_labelled: labelled examples in the arrays.
+      num_unlabelled: unlabelled examples in the arrays.
       num_replicas: replicas that share a batch.
       scaling: from what the source gives to what the model sees.
       binarize: whether pixels are Bernoulli draws, anew at every step.
@@ -45,20 +55,39 @@ class Batches:
 
     labelled_size: int
     unlabelled_size: int
+    num_labelled: int
+    num_unlabelled: int
     num_replicas: int
     scaling: Scaling
     binarize: bool
     shuffles_unlabelled: bool
     seed: tf.Tensor
 
-    def take(self, arrays: Arrays, step: tf.Tensor, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
-        """Returns the part of batch `step` (int64) that belongs to `replica` (int32)."""
-        positions = self._positions(self.labelled_size, step, replica)
-        labelled = shuffled(positions, arrays.labelled_x.shape[0], seeds.fold(self.seed, seeds.Draw.LABELLED_ORDER))
-        unlabelled = self._unlabelled(arrays.unlabelled_x.shape[0], step, replica)
+    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> Rows:
+        """Returns the rows of the batches of `num_steps` steps from `start` on (both int64), of all replicas."""
+        def positions(size):
+            return start * size + tf.range(num_steps * size, dtype=tf.int64)
+
+        def shuffled(size, count, draw):
+            return order.shuffled(positions(size), count, seeds.fold(self.seed, draw))
+
+        labelled = shuffled(self.labelled_size, self.num_labelled, seeds.Draw.LABELLED_ORDER)
+        unlabelled = (shuffled(self.unlabelled_size, self.num_unlabelled, seeds.Draw.UNLABELLED_ORDER)
+                      if self.shuffles_unlabelled else positions(self.unlabelled_size) % max(self.num_unlabelled, 1))
+        return Rows(tf.reshape(labelled, [num_steps, self.labelled_size]),
+                    tf.reshape(unlabelled, [num_steps, self.unlabelled_size]))
+
+    def take(self, arrays: Arrays, rows: Rows, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
+        """Returns the part of a batch, the rows [L] and [U] of one step, that belongs to `replica` (int32)."""
+        labelled, unlabelled = (self._part(part, size, replica) for part, size in
+                                zip(rows, (self.labelled_size, self.unlabelled_size), strict=True))
         x = tf.concat([tf.gather(arrays.labelled_x, labelled), tf.gather(arrays.unlabelled_x, unlabelled)], 0)
         x = self.seen(x, noise_seed)
         return Batch(x[: labelled.shape[0]], tf.gather(arrays.labelled_y, labelled), x[labelled.shape[0] :])
+
+    def _part(self, rows: tf.Tensor, size: int, replica: tf.Tensor) -> tf.Tensor:
+        part = size // self.num_replicas
+        return tf.ensure_shape(rows[replica * part: (replica + 1) * part], [part])
 
     def seen(self, x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
         """Returns what the model sees of rows x [B,D] in training: scaled, and binarised if so configured."""
@@ -67,34 +96,6 @@ class Batches:
             return x
         uniform = tf.random.stateless_uniform(tf.shape(x), seeds.fold(noise_seed, seeds.Draw.BINARIZE))
         return tf.cast(uniform < x, tf.float32)
-
-    def _unlabelled(self, count: int, step: tf.Tensor, replica: tf.Tensor) -> tf.Tensor:
-        positions = self._positions(self.unlabelled_size, step, replica)
-        if not self.shuffles_unlabelled:
-            return positions % max(count, 1)
-        return shuffled(positions, count, seeds.fold(self.seed, seeds.Draw.UNLABELLED_ORDER))
-
-    def _positions(self, batch_size: int, step: tf.Tensor, replica: tf.Tensor) -> tf.Tensor:
-        size = batch_size // self.num_replicas
-        return step * batch_size + tf.cast(replica, tf.int64) * size + tf.range(size, dtype=tf.int64)
-
-
-def shuffled(positions: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Returns the rows at `positions` of an endless sequence of epochs, each a new order of `count` rows.
-
-    Args:
-      positions: int64 [n], from 0.
-      count: rows of an epoch.
-      seed: int32 [2].
-    """
-    if count == 0 or positions.shape[0] == 0:
-        return positions
-    epoch, run_seed = positions // count, tf.cast(seed, tf.int64)
-    # The kernel reads as little as the low byte of each number, so the higher bytes of the epoch go to the others.
-    keys = tf.stack([run_seed[0] + epoch // 256, run_seed[1] + epoch // 256**2, epoch], 1)
-    # The public index_shuffle takes one seed for all; the kernel takes one a row, and a batch may span epochs.
-    return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys,
-                                         max_index=tf.constant(count - 1, tf.int64), rounds=4)
 
 
 def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:

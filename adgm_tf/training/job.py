@@ -62,7 +62,9 @@ def _settled(given: Mapping[str, Any]) -> Config:
     if not run_dir and (strategy == "multi_worker" or (strategy == "auto" and "TF_CONFIG" in os.environ)):
         raise errors.UserError("run_dir=: must be given to several workers, the same to each")
     if run_dir and (pathlib.Path(run_dir) / "config.json").exists():
-        return config_lib.resume(config_lib.read(run_dir), given)
+        config = config_lib.resume(config_lib.read(run_dir), given)
+        config_lib.check_can_go_on(run_dir)
+        return config
     if run_dir and pathlib.Path(run_dir).exists() and (
             not pathlib.Path(run_dir).is_dir() or any(pathlib.Path(run_dir).iterdir())):
         raise errors.UserError(f"run_dir={run_dir}: exists and holds no run; name a folder that is empty or new")

@@ -45,8 +45,9 @@ class Trainer:
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
             config.entropy_weight, config.balance_weight, config.input_noise)
         self.batches = resident.Batches(
-            plan.labelled_batch_size, plan.unlabelled_batch_size, strategy.num_replicas_in_sync, splits.scaling,
-            binarizes(config, splits), config.unlabelled_order == "shuffled", self.seed)
+            plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
+            strategy.num_replicas_in_sync, splits.scaling, binarizes(config, splits),
+            config.unlabelled_order == "shuffled", self.seed)
         self.arrays = resident.place(splits, strategy)
         self.term_names = (*self.system.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,
                                                    self.objective), "loss")
@@ -99,9 +100,12 @@ class Trainer:
         return self.strategy.experimental_local_results(self.strategy.run(total, args=(vote,)))[0]
 
     def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: resident.Arrays) -> tuple[tf.Tensor, ...]:
+        rows = self.batches.rows(start, num_steps)
+
         def body(sums, last, count):
             del last
-            report = self.strategy.run(self._replica_step, args=(arrays, start + count))
+            of_step = resident.Rows(*(part[count] for part in rows))
+            report = self.strategy.run(self._replica_step, args=(arrays, of_step, start + count))
             report = self.strategy.experimental_local_results(report)[0]
             self._update_averages(start + count)
             return sums + report, report, count + 1
@@ -113,12 +117,12 @@ class Trainer:
         zeros = tf.zeros([len(self.names)])
         return tf.while_loop(going, body, (zeros, zeros, tf.zeros([], tf.int64)), parallel_iterations=1)
 
-    def _replica_step(self, arrays: resident.Arrays, step: tf.Tensor) -> tf.Tensor:
-        """Takes one step on one replica; returns the terms, the same on every replica, in the order of `names`."""
+    def _replica_step(self, arrays: resident.Arrays, rows: resident.Rows, step: tf.Tensor) -> tf.Tensor:
+        """Takes one step on a replica's part of the rows; returns the terms of all replicas, in the order of `names`."""
         context = tf.distribute.get_replica_context()
         replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
         seed = seeds.fold(self.seed, step, replica)
-        batch = self.batches.take(arrays, step, replica, seed)
+        batch = self.batches.take(arrays, rows, replica, seed)
         if self.config.features_run:
             batch = self._observed(batch, seeds.fold(seed, seeds.Draw.FEATURES))
         terms, gradients = self._gradients(batch, seed, schedules.warm_up(step, self.config.kl_warmup_steps),
