@@ -15,7 +15,6 @@ from absl import flags
 
 from adgm_tf import errors, family, files
 
-
 # The format of a run directory: what a number stands for, `resume` of an older one says.
 FORMAT = 2
 _SINCE = {2: "takes the examples in another order"}
@@ -88,6 +87,9 @@ class Config:
     share_latent: bool = option(False, "In training, draw z once for all samples of a, and choose the classes of the "
                                 "sum over y for all of them: 10 samples at about twice the cost of 1. For models whose "
                                 "q(z|.) does not look at a.")
+    mix_examples: bool = option(False, "In training, take the log-weights of an unlabelled example from other examples "
+                                "of its batch, as the reshape of the authors' code of 2015 does with several samples: "
+                                "an ablation, for class_sum=exact.")
     class_sum: str = option("topk", "Sum over y of the unlabelled bound: exact takes every class, topk the most "
                             "probable and one drawn from the rest (unbiased outside a logarithm).",
                             choices=("exact", "topk"))

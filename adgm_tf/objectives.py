@@ -114,6 +114,20 @@ def aggregate(log_weight: Float[tf.Tensor, "K B"], num_importance_samples: int) 
     return tf.reduce_mean(tf.reduce_logsumexp(groups, 1) - math.log(num_importance_samples), 0)
 
 
+def mixed_over_examples(terms: Terms) -> Terms:
+    """In the place of sample i of example j, sample m mod K of example m // K, m = i B + j: [K,B,S] of [K,B,S].
+
+    So the mean over K, by which q(y|a,x) of example j learns, is one over K other examples of the batch; with one
+    sample nothing changes. An ablation: the reshape of the unlabelled bound in the authors' code of 2015.
+    """
+    shape = tf.shape(terms.log_weight())
+
+    def mixed(term):
+        return tf.reshape(tf.transpose(tf.broadcast_to(term, shape), [1, 0, 2]), shape)
+
+    return Terms(*map(mixed, terms))
+
+
 def labelled_bound(terms: Terms, num_importance_samples: int = 1,
                    kl_weight: tf.Tensor | float = 1.0) -> Float[tf.Tensor, " B"]:
     """-L(x,y) = mean_K log_weight(x, y, a_k) [B], nats; `terms` are those of S = 1, the true class."""
@@ -251,6 +265,7 @@ class Objective:
     entropy_weight: float
     balance_weight: float
     input_noise: float
+    mix_examples: bool
 
     def loss(self, report: Mapping[str, tf.Tensor], consistency_warmth: tf.Tensor | float = 1.0) -> tf.Tensor:
         """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + warmth (weight mean(consistency) + ...).
@@ -292,11 +307,14 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
         terms["classification"] = classification(tfd.Categorical(logits=logits[:, :L]), y)
     if U:
         q_y = tfd.Categorical(logits=logits[:, L:]) if model.has_classes else None
-        classes, entropy = _classes(q_y, CLASS_SUMS[objective.class_sum], objective.top_k,
+        q_y_of_bound = _averaged(q_y) if objective.mix_examples else q_y
+        classes, entropy = _classes(q_y_of_bound, CLASS_SUMS[objective.class_sum], objective.top_k,
                                     seeds.fold(seed, seeds.Draw.CLASS), objective.share_latent)
         of_unlabelled = model.terms(x_unlabelled, classes.y, _rows(auxiliary, slice(L, None)),
                                     seeds.fold(latent_seed, 1), training, update=training, seen=seen[L:])
         terms |= _named("unlabelled", of_unlabelled, classes.weights)
+        if objective.mix_examples:
+            of_unlabelled = mixed_over_examples(of_unlabelled)
         terms["unlabelled/entropy"] = tf.reduce_mean(entropy, 0)
         terms["unlabelled/bound"] = unlabelled_bound(of_unlabelled, classes, entropy,
                                                      objective.num_importance_samples, kl_weight)
@@ -325,6 +343,11 @@ def _classes(q_y: tfd.Categorical | None, class_sum: Callable, top_k: int, seed:
     if q_y is None:
         return ClassSet(None, tf.ones([1, 1, 1]), None), tf.zeros([1, 1])
     return class_sum(q_y, top_k, seed, shared), q_y.entropy()
+
+
+def _averaged(q_y: tfd.Categorical) -> tfd.Categorical:
+    """mean_K q(y|a_k,x), batch [1,B]."""
+    return tfd.Categorical(logits=_log_mean(tf.nn.log_softmax(q_y.logits_parameter())))
 
 
 def _with_noise(x: tf.Tensor, stddev: float, seed: tf.Tensor) -> tf.Tensor:

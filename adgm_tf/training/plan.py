@@ -13,7 +13,8 @@ from adgm_tf.family import CLASSIFIERS, FAMILY
 
 # What a classifier of its own architecture leaves aside; rows of a table share a file of options.
 NOT_OF_CLASSIFIERS = ("hidden_units", "filters", "auxiliary_dim", "latent_dim", "freeze_auxiliary", "auxiliary_start",
-                      "num_samples", "share_latent", "class_sum", "top_k", "classification_beta", "num_eval_samples")
+                      "num_samples", "share_latent", "mix_examples", "class_sum", "top_k", "classification_beta",
+                      "num_eval_samples")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,10 @@ def _check_class_sum(config: Config, sums_over_classes: bool) -> None:
         raise errors.UserError(f"num_importance_samples={config.num_importance_samples}: not with class_sum=topk, "
                                "whose estimate of the sum over y is unbiased outside the logarithm alone; use "
                                "--class_sum=exact")
+    if config.mix_examples and (not sums_over_classes or config.class_sum != "exact"
+                                or config.num_importance_samples > 1):
+        raise errors.UserError("mix_examples=true: needs the sum over y of unlabelled examples, class_sum=exact and "
+                               "num_importance_samples=1")
 
 
 def remarks(config: Config) -> list[str]:
@@ -85,6 +90,11 @@ def remarks(config: Config) -> list[str]:
     if config.unlabelled_order == "class_sorted":
         lines.append("labels leak: the unlabelled examples come class by class, an order that only their hidden labels "
                      "can give; an ablation, whose error is no result of semi-supervised learning")
+    if config.mix_examples:
+        lines.append("mix_examples: the evidence by which q(y|a,x) of an unlabelled example is trained is the mean "
+                     "over other examples of its batch; an ablation"
+                     + (". As they come class by class, nearly all of these are of its own hidden class"
+                        if config.unlabelled_order == "class_sorted" else ""))
     if config.features_run and config.num_valid:
         m1 = config_lib.read(config.features_run)
         if (m1.num_valid, m1.split_seed) != (config.num_valid, config.split_seed):

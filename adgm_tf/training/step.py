@@ -43,7 +43,7 @@ class Trainer:
         self.objective = objectives.Objective(
             config.num_samples, config.num_importance_samples, config.share_latent, config.class_sum, config.top_k,
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
-            config.entropy_weight, config.balance_weight, config.input_noise)
+            config.entropy_weight, config.balance_weight, config.input_noise, config.mix_examples)
         self.batches = resident.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
             strategy.num_replicas_in_sync, splits.scaling, binarizes(config, splits),
@@ -118,7 +118,7 @@ class Trainer:
         return tf.while_loop(going, body, (zeros, zeros, tf.zeros([], tf.int64)), parallel_iterations=1)
 
     def _replica_step(self, arrays: resident.Arrays, rows: resident.Rows, step: tf.Tensor) -> tf.Tensor:
-        """Takes one step on a replica's part of the rows; returns the terms of all replicas, in the order of `names`."""
+        """Takes one step on a replica's part of the rows; returns the terms of all, in the order of `names`."""
         context = tf.distribute.get_replica_context()
         replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
         seed = seeds.fold(self.seed, step, replica)
