@@ -1,3 +1,3 @@
 """Auxiliary deep generative models for semi-supervised learning."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
