@@ -18,7 +18,7 @@ import tensorflow_probability as tfp
 import tf_keras
 from tf_keras import layers
 
-from adgm_tf import distributions, precision
+from adgm_tf import distributions, precision, seeds
 
 tfd = tfp.distributions
 
@@ -36,6 +36,7 @@ class Trunk:
       image_shape: [H, W, channels] of x, where there are filters.
       compute_dtype: type of the matrix products and of the activations between them; parameters of densities and
         weights are float32.
+      noise: standard deviation of Gaussian noise after each normalisation, where a call is given a seed for it.
     """
 
     hidden_units: tuple[int, ...]
@@ -43,6 +44,7 @@ class Trunk:
     filters: tuple[int, ...] = ()
     image_shape: tuple[int, ...] = ()
     compute_dtype: str = "float32"
+    noise: float = 0.0
 
 
 class BatchNormalization(layers.BatchNormalization):
@@ -90,6 +92,7 @@ class Conditional(tf_keras.Model):
         self.first_bias = self.add_weight("first_bias", (first,), initializer=make.normal(BIAS_STDDEV))
         self.hidden = [make.dense(n, fan_in, f"hidden_{i}") for i, (fan_in, n)
                        in enumerate(itertools.pairwise(trunk.hidden_units), 1)]
+        self.noise = trunk.noise
         self.norms = [make.normalization() for _ in trunk.hidden_units]
         self.last = (make.decoder(spec.parameters_per_unit) if convolutional and variable == "x" else
                      make.dense(dim * spec.parameters_per_unit, trunk.hidden_units[-1], "parameters",
@@ -97,24 +100,30 @@ class Conditional(tf_keras.Model):
         self.density = tfp.layers.DistributionLambda(
             spec.function, convert_to_tensor_fn=tfd.Distribution.mean, name=density)
 
-    def call(self, parents: Mapping[str, tf.Tensor], training: bool = False,
-             update: bool = False) -> tfd.Distribution:
+    def call(self, parents: Mapping[str, tf.Tensor], training: bool = False, update: bool = False,
+             noise_seed: tf.Tensor | None = None) -> tfd.Distribution:
         """Returns the distribution of the variable given its parents.
 
         Args:
           parents: x [1,B,1,D], a [K,B,1,A], z [K,B,S,Z] in float32, y [K,B,S] class indices; axes of size 1 broadcast.
           training: whether batch normalisation uses the statistics of this batch.
           update: whether it then adds them to its moving averages, which evaluation uses.
+          noise_seed: int32 [2], of the noise between the layers; there is none without it.
 
         Returns:
           A distribution whose batch shape is the broadcast [K,B,S] of the parents.
         """
         parts = [self._part_of(p, parents[p], training, update) for p in self.parts]
         h = sum(parts, tf.cast(self.first_bias, parts[0].dtype))
-        h = tf.nn.relu(_applied(self.norms[0], h, training, update))
-        for dense, norm in zip(self.hidden, self.norms[1:], strict=True):
-            h = tf.nn.relu(_applied(norm, dense(h), training, update))
+        h = tf.nn.relu(self._noisy(_applied(self.norms[0], h, training, update), 0, noise_seed))
+        for number, (dense, norm) in enumerate(zip(self.hidden, self.norms[1:], strict=True), 1):
+            h = tf.nn.relu(self._noisy(_applied(norm, dense(h), training, update), number, noise_seed))
         return self.density(tf.cast(_applied(self.last, h, training, update), tf.float32))
+
+    def _noisy(self, h: tf.Tensor, layer: int, seed: tf.Tensor | None) -> tf.Tensor:
+        if seed is None or not self.noise:
+            return h
+        return h + self.noise * tf.random.stateless_normal(tf.shape(h), seeds.fold(seed, layer), dtype=h.dtype)
 
     def _part_of(self, letter: str, value: tf.Tensor, training: bool, update: bool) -> tf.Tensor:
         if letter == "x" and self.pixels:

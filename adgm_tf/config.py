@@ -68,6 +68,9 @@ class Config:
     trunk: str = option("perceptron", "Layers between x and the rest, both ways.",
                         choices=("perceptron", "convolutional"))
     hidden_units: tuple[int, ...] = option((500, 500), "Hidden layers of every conditional.", minimum=1)
+    classifier_units: tuple[int, ...] = option((), "Hidden layers of q(y|a,x); hidden_units if empty.", minimum=1)
+    classifier_noise: float = option(0.0, "Standard deviation of the Gaussian noise, drawn anew at every step, after "
+                                     "the normalisation of each hidden layer of q(y|a,x) in training.", minimum=0)
     filters: tuple[int, ...] = option((32, 64), "Filters of the convolutional trunk, stride 2 each.", minimum=1)
     normalization: str = option("none", "Normalisation of the hidden layers; in training each replica has the "
                                 "statistics of its own part of a batch.", choices=("none", "layer", "batch"))
@@ -103,11 +106,19 @@ class Config:
     consistency: str = option("vat", "Consistency term on q(y|a,x).", choices=("none", "vat"))
     consistency_weight: float = option(4.0, "Weight of the consistency term.", minimum=0)
     consistency_radius: float = option(1.5, "Length of the virtual adversarial direction, in units of x.", minimum=0)
+    consistency_target: str = option("same", "What the answer at a changed x is held to in the consistency and "
+                                     "interpolation terms: the answer at x with the same noise, without noise (clean), "
+                                     "or that of averaged weights without noise (teacher).",
+                                     choices=("same", "clean", "teacher"))
+    teacher_decay: float = option(0.99, "Decay of the averaged weights of consistency_target=teacher.", minimum=0,
+                                  maximum=1)
+    interpolation_weight: float = option(0.0, "Weight of KL(u q(y|x) + (1 - u) q(y|x') || q(y|u x + (1 - u) x')), u "
+                                         "uniform, x and x' examples of a batch.", minimum=0)
     entropy_weight: float = option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.", minimum=0)
     balance_weight: float = option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || p(y)), each "
                                    "replica's own, which keeps every class in use.", minimum=0)
-    consistency_warmup_steps: int = option(0, "Steps over which the weights of the consistency, entropy and balance "
-                                           "terms grow from 0 to what is given.", minimum=0)
+    consistency_warmup_steps: int = option(0, "Steps over which the weights of the consistency, interpolation, entropy "
+                                           "and balance terms grow from 0 to what is given.", minimum=0)
 
     learning_rate: float = option(1e-3, "Adam's learning rate.", minimum=0)
     learning_rate_schedule: str = option("cosine", "constant, staircase (x 0.75 every 200 epochs), cosine to 0, or "
@@ -161,7 +172,8 @@ class Config:
             raise errors.UserError("filters=: must name at least one for trunk=convolutional")
         if self.ema_decay == 1:
             raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
-        for name, unused in (("features_run", ""), ("classifier", "q_y"), ("input_noise", 0.0)):
+        for name, unused in (("features_run", ""), ("classifier", "q_y"), ("input_noise", 0.0),
+                             ("consistency_target", "same"), ("interpolation_weight", 0.0)):
             if self.model not in family.FAMILY and getattr(self, name) != unused:
                 raise errors.UserError(f"{name}={getattr(self, name)}: not with model={self.model}; with one of "
                                        f"{', '.join(family.FAMILY)}")

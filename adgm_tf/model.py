@@ -20,7 +20,7 @@ tfd = tfp.distributions
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """D, A, Z and C, and the densities and trunk of the conditionals."""
+    """D, A, Z and C, and the densities and trunks of the conditionals; q(y|a,x) may have a trunk and a teacher."""
 
     x_dim: int
     auxiliary_dim: int
@@ -29,6 +29,8 @@ class Sizes:
     likelihood: str
     trunk: Trunk
     class_prior: tuple[float, ...] = ()
+    classifier_trunk: Trunk | None = None
+    has_teacher: bool = False
 
 
 class GenerativeModel(tf.Module):
@@ -56,9 +58,13 @@ class GenerativeModel(tf.Module):
         for key, density in densities.items():
             parents = getattr(self.row, key)
             if parents:
+                trunk = sizes.classifier_trunk or sizes.trunk if key == "q_y" else sizes.trunk
                 self.conditionals[key] = Conditional(f"{key}_given_{parents}", {p: dims[p] for p in parents}, key[2],
-                                                     dims[key[2]], density, sizes.trunk, seed,
-                                                     wide_start=key in wide)
+                                                     dims[key[2]], density, trunk, seed, wide_start=key in wide)
+        self.teacher = None
+        if sizes.has_teacher and self.row.q_y is not None:
+            self.teacher = Conditional(f"q_y_given_{self.row.q_y}", {p: dims[p] for p in self.row.q_y}, "y", dims["y"],
+                                       "categorical", sizes.classifier_trunk or sizes.trunk, seed)
         prior = sizes.class_prior or (1 / max(sizes.num_classes, 1),) * sizes.num_classes
         self.log_prior = [math.log(p) for p in prior]
         self.create_variables()
@@ -68,9 +74,16 @@ class GenerativeModel(tf.Module):
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
         """The weights that training changes: all but those of the frozen conditionals."""
-        kept = [*(self.conditionals[key] for key in self.frozen), *([self.features] if self.features else [])]
+        kept = [*(self.conditionals[key] for key in self.frozen), *filter(None, (self.features, self.teacher))]
         refs = {v.ref() for module in kept for v in module.variables}
         return tuple(v for v in super().trainable_variables if v.ref() not in refs)
+
+    @property
+    def teacher_pairs(self) -> list[tuple[tf.Variable, tf.Variable]]:
+        """The weights of the teacher, each with the weight of q(y|a,x) that it follows."""
+        if self.teacher is None:
+            return []
+        return list(zip(self.teacher.trainable_variables, self.conditionals["q_y"].trainable_variables, strict=True))
 
     @property
     def has_classes(self) -> bool:
@@ -109,11 +122,25 @@ class GenerativeModel(tf.Module):
         a = _draw(q_a_given_x, num_samples, seed, shared_noise)
         return Auxiliary(a, q_a_given_x.log_prob(a), num_samples)
 
-    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"],
-            training: bool = False, update: bool = False) -> tfd.Categorical:
-        """q(y|a,x), batch [K,B]; [1,B] where y has no a among its parents or a is a function of x."""
+    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], training: bool = False,
+            update: bool = False, noise_seed: tf.Tensor | None = None, teacher: bool = False) -> tfd.Categorical:
+        """q(y|a,x), batch [K,B]; [1,B] where y has no a among its parents or a is a function of x.
+
+        Args:
+          x: examples [B,D].
+          a: samples of a.
+          training: whether batch normalisation uses the statistics of this batch.
+          update: whether it then adds them to its moving averages.
+          noise_seed: int32 [2], of the noise between the layers; there is none without it.
+          teacher: whether averaged weights answer in the place of the weights.
+
+        Returns:
+          The distribution.
+        """
         parents = {"x": _over_samples(x), "a": a}
-        q_y_given_ax = self.conditionals["q_y"]({p: parents[p] for p in self.row.q_y}, training=training, update=update)
+        conditional = self.teacher if teacher else self.conditionals["q_y"]
+        q_y_given_ax = conditional({p: parents[p] for p in self.row.q_y}, training=training, update=update,
+                                   noise_seed=noise_seed)
         return tfd.Categorical(logits=tf.squeeze(q_y_given_ax.logits_parameter(), 2))
 
     def terms(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
@@ -223,6 +250,8 @@ class GenerativeModel(tf.Module):
         self.terms(x, y, auxiliary, seed)
         if self.has_classes:
             self.q_y(x, auxiliary.value)
+        if self.teacher is not None:
+            self.q_y(x, auxiliary.value, teacher=True)
 
 
 def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int,
@@ -245,7 +274,9 @@ def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes:
     trunk = Trunk(config.hidden_units, config.normalization, filters, x_shape if filters else (), config.compute_dtype)
     x_dim = features.dim if features else math.prod(x_shape)
     sizes = Sizes(x_dim, config.auxiliary_dim, config.latent_dim, num_classes,
-                  likelihood(config, is_image), trunk, config.class_prior)
+                  likelihood(config, is_image), trunk, config.class_prior,
+                  dataclasses.replace(trunk, hidden_units=config.classifier_units or config.hidden_units,
+                                      noise=config.classifier_noise), config.consistency_target == "teacher")
     if config.freeze_auxiliary and not (row.q_a and config.auxiliary_dim):
         raise errors.UserError(f"freeze_auxiliary=true: {config.model} has no q(a|x) to freeze")
     if config.share_latent and not (row.can_share_latent and config.auxiliary_dim):

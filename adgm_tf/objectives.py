@@ -29,7 +29,8 @@ class Classifier(Protocol):
     def sample_auxiliary(self, x: tf.Tensor, num_samples: int, seed: tf.Tensor, training: bool = False) -> Auxiliary:
         """a_k ~ q(a|x)."""
 
-    def q_y(self, x: tf.Tensor, a: tf.Tensor, training: bool = False) -> tfd.Categorical:
+    def q_y(self, x: tf.Tensor, a: tf.Tensor, training: bool = False, *,
+            noise_seed: tf.Tensor | None = None) -> tfd.Categorical:
         """q(y|a,x)."""
 
 
@@ -157,36 +158,73 @@ def classification(q_y: tfd.Categorical, y: Int[tf.Tensor, " B"]) -> Float[tf.Te
     return -tf.reduce_mean(q_y.log_prob(y[None, :]), 0)
 
 
-def virtual_adversarial(model: Classifier, x: Float[tf.Tensor, "B D"], q_y: tfd.Categorical, num_samples: int,
-                        auxiliary_seed: tf.Tensor, seed: tf.Tensor, radius: float,
-                        training: bool = False) -> Float[tf.Tensor, " B"]:
-    """mean_K KL( stop(q(y|a,x)) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
+class Noise(NamedTuple):
+    """How q(y|a,x) is asked again: K samples of a and the noise between its layers by the same seeds.
+
+    Attributes:
+      num_samples: K.
+      auxiliary_seed: the seed that drew a.
+      hidden_seed: the seed of the noise between the layers; None where there is none.
+      training: whether batch normalisation uses the statistics of this batch.
+    """
+
+    num_samples: int
+    auxiliary_seed: tf.Tensor
+    hidden_seed: tf.Tensor | None = None
+    training: bool = False
+
+    def answer(self, model: Classifier, x: Float[tf.Tensor, "B D"]) -> tfd.Categorical:
+        """q(y|a,x), batch [K,B], at another x of the same shape."""
+        a = model.sample_auxiliary(x, self.num_samples, self.auxiliary_seed, self.training).value
+        return model.q_y(x, a, self.training, noise_seed=self.hidden_seed)
+
+
+def virtual_adversarial(model: Classifier, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
+                        seed: tf.Tensor, *, radius: float) -> Float[tf.Tensor, " B"]:
+    """mean_K KL( stop(target) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
 
     r follows the gradient of the same divergence at a small random step: one power iteration.
 
     Args:
       model: sees x + r with the same noise of a.
       x: examples [B,D].
-      q_y: q(y|a,x) of the same x and noise.
-      num_samples: K.
-      auxiliary_seed: the seed that drew a.
+      target: q(y|a,x) of the same x, batch [K,B].
+      noise: what drew a.
       seed: seed of the random step.
       radius: length of r in units of x.
-      training: whether batch normalisation uses the statistics of this batch.
 
     Reference: Miyato et al. 2015, arXiv:1507.00677.
     """
-    target = tfd.Categorical(logits=tf.stop_gradient(q_y.logits_parameter()))
+    fixed = tfd.Categorical(logits=tf.stop_gradient(target.logits_parameter()))
 
     def divergence(r):
-        a = model.sample_auxiliary(x + r, num_samples, auxiliary_seed, training).value
-        return tf.reduce_mean(tfd.kl_divergence(target, model.q_y(x + r, a, training)), 0)
+        return tf.reduce_mean(tfd.kl_divergence(fixed, noise.answer(model, x + r)), 0)
 
     step = POWER_ITERATION_STEP * _unit(tf.random.stateless_normal(tf.shape(x), seed))
     with tf.GradientTape() as tape:
         tape.watch(step)
         distance = tf.reduce_sum(divergence(step))
     return divergence(radius * _unit(tf.stop_gradient(tape.gradient(distance, step))))
+
+
+def interpolation(model: Classifier, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
+                  seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
+    """mean_K KL( stop(u t(x) + (1 - u) t(x')) || q(y|a,u x + (1 - u) x') ) [B], nats; u uniform, x' of the same batch.
+
+    Args:
+      model: sees what lies between x and x'.
+      x: examples [B,D].
+      target: t, q(y|a,x) of the same x, batch [K,B].
+      noise: what drew a.
+      seed: of u and of the pairs.
+
+    Reference: Verma et al. 2019, arXiv:1903.03825, with Beta(1, 1).
+    """
+    other = tf.argsort(tf.random.stateless_uniform(tf.shape(x)[:1], seeds.fold(seed, 0)))
+    u = tf.random.stateless_uniform([tf.shape(x)[0], 1], seeds.fold(seed, 1))
+    probs = tf.stop_gradient(target.probs_parameter())
+    between = tfd.Categorical(probs=u * probs + (1 - u) * tf.gather(probs, other, axis=1))
+    return tf.reduce_mean(tfd.kl_divergence(between, noise.answer(model, u * x + (1 - u) * tf.gather(x, other))), 0)
 
 
 def class_balance(q_y: tfd.Categorical, log_prior: Sequence[float]) -> Float[tf.Tensor, " B"]:
@@ -266,15 +304,19 @@ class Objective:
     balance_weight: float
     input_noise: float
     mix_examples: bool
+    consistency_target: str
+    interpolation_weight: float
 
     def loss(self, report: Mapping[str, tf.Tensor], consistency_warmth: tf.Tensor | float = 1.0) -> tf.Tensor:
         """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + warmth (weight mean(consistency) + ...).
 
-        In the place of the dots, entropy_weight mean_unlabelled(H(q(y|a,x))) and
-        balance_weight KL( mean_unlabelled(q(y|a,x)) || p(y) ). The means are those in `report`.
+        In the place of the dots, interpolation_weight mean(interpolation), entropy_weight
+        mean_unlabelled(H(q(y|a,x))) and balance_weight KL( mean_unlabelled(q(y|a,x)) || p(y) ). The means are those in
+        `report`.
         """
         weights = {"labelled/bound": -1.0, "classification": self.classification_weight, "unlabelled/bound": -1.0,
                    "consistency": consistency_warmth * self.consistency_weight,
+                   "interpolation": consistency_warmth * self.interpolation_weight,
                    "unlabelled/entropy": consistency_warmth * self.entropy_weight,
                    "unlabelled/balance": consistency_warmth * self.balance_weight}
         return tf.add_n([weight * report[k] for k, weight in weights.items() if k in report])
@@ -297,7 +339,10 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
     auxiliary = model.sample_auxiliary(seen, total, auxiliary_seed, training, update=training)
     if objective.share_latent:
         auxiliary = auxiliary._replace(num_samples=1)
-    logits = model.q_y(seen, auxiliary.value, training, training).logits_parameter() if model.has_classes else None
+    noise = Noise(total, auxiliary_seed, seeds.fold(seed, seeds.Draw.HIDDEN_NOISE) if training else None, training)
+    logits = None
+    if model.has_classes:
+        logits = model.q_y(seen, auxiliary.value, training, training, noise.hidden_seed).logits_parameter()
     terms = {}
     if L:
         of_labelled = model.terms(x_labelled, y[None, :, None], _rows(auxiliary, slice(0, L)),
@@ -320,10 +365,22 @@ def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: 
                                                      objective.num_importance_samples, kl_weight)
         if q_y is not None:
             terms["unlabelled/balance"] = class_balance(q_y, model.log_prior)
-    if objective.consistency == "vat" and model.has_classes:
-        terms["consistency"] = virtual_adversarial(
-            model, seen, tfd.Categorical(logits=logits), total, auxiliary_seed, seeds.fold(seed, seeds.Draw.DIRECTION),
-            objective.consistency_radius, training)
+    if model.has_classes:
+        terms |= _consistency_terms(model, seen, auxiliary, logits, noise, objective, seed)
+    return terms
+
+
+def _consistency_terms(model: GenerativeModel, seen: tf.Tensor, auxiliary: Auxiliary, logits: tf.Tensor, noise: Noise,
+                       objective: Objective, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The terms that hold the answer at a changed x to that at x, [L+U] each."""
+    target, terms = tfd.Categorical(logits=logits), {}
+    if objective.consistency_target != "same" and (objective.consistency == "vat" or objective.interpolation_weight):
+        target = model.q_y(seen, auxiliary.value, noise.training, teacher=objective.consistency_target == "teacher")
+    if objective.consistency == "vat":
+        terms["consistency"] = virtual_adversarial(model, seen, target, noise, seeds.fold(seed, seeds.Draw.DIRECTION),
+                                                   radius=objective.consistency_radius)
+    if objective.interpolation_weight:
+        terms["interpolation"] = interpolation(model, seen, target, noise, seeds.fold(seed, seeds.Draw.INTERPOLATION))
     return terms
 
 
@@ -334,6 +391,8 @@ def term_names(model: GenerativeModel, labelled: int, unlabelled: int, objective
         names += [f"unlabelled/{n}" for n in ("bound", *_RECORDED, "entropy", *(["balance"] * model.has_classes))]
     if objective.consistency == "vat" and model.has_classes:
         names.append("consistency")
+    if objective.interpolation_weight and model.has_classes:
+        names.append("interpolation")
     return tuple(names)
 
 

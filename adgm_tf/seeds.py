@@ -21,6 +21,8 @@ class Draw(enum.IntEnum):
     FIGURE = 9
     NOISE = 10
     FEATURES = 11
+    HIDDEN_NOISE = 12
+    INTERPOLATION = 13
 
 
 def of_run(seed: int) -> tf.Tensor:

@@ -52,7 +52,8 @@ def classes(count, num_classes=C):
 def objective(**given):
     defaults = dict(num_samples=1, num_importance_samples=1, share_latent=False, class_sum="exact", top_k=1,
                     classification_weight=1.5, consistency="none", consistency_weight=0.7, consistency_radius=0.8,
-                    entropy_weight=0.0, balance_weight=0.0, input_noise=0.0, mix_examples=False)
+                    entropy_weight=0.0, balance_weight=0.0, input_noise=0.0, mix_examples=False,
+                    consistency_target="same", interpolation_weight=0.0)
     return objectives.Objective(**(defaults | given))
 
 

@@ -90,7 +90,7 @@ def test_vat_classifies_by_the_running_statistics():
 def test_vat_trains_by_the_statistics_of_the_labelled_and_of_the_unlabelled_examples(monkeypatch):
     built, (x, y, x_unlabelled) = scattered("vat"), batch()
     seen, q_y = [], built.q_y
-    monkeypatch.setattr(built, "q_y", lambda x, *args: seen.append(x) or q_y(x, *args))
+    monkeypatch.setattr(built, "q_y", lambda x, *given, **named: seen.append(x) or q_y(x, *given, **named))
     terms = terms_of(built, "vat")
     np.testing.assert_allclose(terms["classification"], cross_entropy(perceptron_logits(built, x), y), rtol=1e-4)
     p = softmax(perceptron_logits(built, x_unlabelled))
@@ -116,7 +116,7 @@ def test_the_direction_of_vat_is_one_power_iteration():
     r = 0.7 * gradient / np.linalg.norm(gradient, axis=-1, keepdims=True)
     q_y = built.q_y(x, tf.zeros([1, L + U, 1, 0]))
     direction_seed = seeds.fold(building.seed(), 8)
-    found = objectives.virtual_adversarial(built, x, q_y, 1, SEED, direction_seed, 0.7)
+    found = objectives.virtual_adversarial(built, x, q_y, objectives.Noise(1, SEED), direction_seed, radius=0.7)
     np.testing.assert_allclose(found, divergence(r), rtol=1e-2, atol=1e-5)
     assert found.numpy().mean() > np.mean([divergence(0.7 * wide(objectives._unit(building.normal(x.shape, 9, i))))
                                            for i in range(8)])

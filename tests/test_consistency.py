@@ -32,7 +32,8 @@ def q_y_of(model, x, noise=NOISE):
 
 
 def term(model, x, radius, q_y=None):
-    return objectives.virtual_adversarial(model, x, q_y or q_y_of(model, x), K, NOISE, DIRECTION, radius)
+    return objectives.virtual_adversarial(model, x, q_y or q_y_of(model, x), objectives.Noise(K, NOISE), DIRECTION,
+                                          radius=radius)
 
 
 def divergence(model, x, r):

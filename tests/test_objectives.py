@@ -215,10 +215,10 @@ def test_a_shared_latent_averages_the_bounds_of_each_sample_of_a_with_the_same_l
 def test_a_shared_latent_is_decoded_once_for_all_samples(monkeypatch):
     rows, adgm, call = [], building.model(), conditionals.Conditional.call
 
-    def counted(self, parents, training=False, update=False):
+    def counted(self, parents, *given, **named):
         if self.name.startswith("p_x"):
             rows.append(tuple(parents["z"].shape[:3]))
-        return call(self, parents, training, update)
+        return call(self, parents, *given, **named)
 
     monkeypatch.setattr(conditionals.Conditional, "call", counted)
     objective = building.objective(num_samples=K, share_latent=True, class_sum="topk")

@@ -72,10 +72,10 @@ class Classifier(tf.Module):
         del seed, training
         return Auxiliary(tf.zeros([1, tf.shape(x)[0], 1, 0]), tf.zeros([1, tf.shape(x)[0], 1]), num_samples)
 
-    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"],
-            training: bool = False) -> tfd.Categorical:
+    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], training: bool = False, *,
+            noise_seed: tf.Tensor | None = None) -> tfd.Categorical:
         """q(y|x), batch [1,B]."""
-        del a
+        del a, noise_seed
         return tfd.Categorical(logits=self.logits(x, training)[None])
 
     def classify(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
@@ -107,7 +107,8 @@ def per_example(model: Classifier, x_labelled: Float[tf.Tensor, "L D"], y: Int[t
         terms["unlabelled/balance"] = objectives.class_balance(q_ys[-1], model.log_prior)
     if objective.consistency == "vat":
         terms["consistency"] = tf.concat([objectives.virtual_adversarial(
-            model, x, q_y, 1, seed, seeds.fold(seed, seeds.Draw.DIRECTION, i), objective.consistency_radius, training)
+            model, x, q_y, objectives.Noise(1, seed, training=training), seeds.fold(seed, seeds.Draw.DIRECTION, i),
+            radius=objective.consistency_radius)
             for i, (x, q_y) in enumerate(zip(parts, q_ys, strict=True))], 0)
     return terms
 

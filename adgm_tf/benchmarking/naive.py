@@ -26,10 +26,10 @@ class Concatenated(tf_keras.Model):
         self.last = tf_keras.layers.Dense(dim * spec.parameters_per_unit)
         self.density = tfp.layers.DistributionLambda(spec.function, convert_to_tensor_fn=tfd.Distribution.mean)
 
-    def call(self, parents: Mapping[str, tf.Tensor], training: bool = False,
-             update: bool = False) -> tfd.Distribution:
+    def call(self, parents: Mapping[str, tf.Tensor], training: bool = False, update: bool = False,
+             noise_seed: tf.Tensor | None = None) -> tfd.Distribution:
         """Returns the distribution of the variable given its parents, arguments as of `conditionals.Conditional`."""
-        del training, update
+        del training, update, noise_seed
         values = [tf.one_hot(v, self.sizes[p]) if p == "y" else v for p, v in parents.items()]
         rows = [1, 1, 1]
         for value in values:

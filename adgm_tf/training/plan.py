@@ -12,9 +12,9 @@ from adgm_tf.data.splits import Splits
 from adgm_tf.family import CLASSIFIERS, FAMILY
 
 # What a classifier of its own architecture leaves aside; rows of a table share a file of options.
-NOT_OF_CLASSIFIERS = ("hidden_units", "filters", "auxiliary_dim", "latent_dim", "freeze_auxiliary", "auxiliary_start",
-                      "num_samples", "share_latent", "mix_examples", "class_sum", "top_k", "classification_beta",
-                      "num_eval_samples")
+NOT_OF_CLASSIFIERS = ("hidden_units", "classifier_units", "classifier_noise", "filters", "auxiliary_dim", "latent_dim",
+                      "freeze_auxiliary", "auxiliary_start", "num_samples", "share_latent", "mix_examples",
+                      "class_sum", "top_k", "classification_beta", "num_eval_samples")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,8 @@ class Trainer:
         self.objective = objectives.Objective(
             config.num_samples, config.num_importance_samples, config.share_latent, config.class_sum, config.top_k,
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
-            config.entropy_weight, config.balance_weight, config.input_noise, config.mix_examples)
+            config.entropy_weight, config.balance_weight, config.input_noise, config.mix_examples,
+            config.consistency_target, config.interpolation_weight)
         self.batches = resident.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
             strategy.num_replicas_in_sync, splits.scaling, binarizes(config, splits),
@@ -155,6 +156,7 @@ class Trainer:
         sizes = {"labelled": self.plan.labelled_batch_size, "unlabelled": self.plan.unlabelled_batch_size,
                  "classification": self.plan.labelled_batch_size,
                  "consistency": self.plan.labelled_batch_size + self.plan.unlabelled_batch_size}
+        sizes["interpolation"] = sizes["consistency"]
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape, precision.weights_cast_once():
             terms = self.system.per_example(self.model, *batch, self.objective, seed, kl_weight)
@@ -164,11 +166,15 @@ class Trainer:
         return tf.stack([report[name] for name in self.term_names]), [tf.convert_to_tensor(g) for g in gradients]
 
     def _update_averages(self, step: tf.Tensor) -> None:
-        """average += (1 - decay) (weight - average), decay rising from 1/10 to `ema_decay` over the first steps."""
-        steps = tf.cast(step, tf.float32)
-        rate = 1 - tf.minimum(self.config.ema_decay, (1 + steps) / (10 + steps))
-        for average, variable in zip(self.averages, self.model.trainable_variables, strict=False):
-            self.strategy.extended.update(average, lambda a, v: a.assign_add(rate * (v - a)), args=(variable,))
+        """average += (1 - decay) (weight - average), decay rising from 1/10 to that of the averages or the teacher."""
+        def follow(pairs, decay):
+            steps = tf.cast(step, tf.float32)
+            rate = 1 - tf.minimum(decay, (1 + steps) / (10 + steps))
+            for average, variable in pairs:
+                self.strategy.extended.update(average, lambda a, v: a.assign_add(rate * (v - a)), args=(variable,))
+
+        follow(zip(self.averages, self.model.trainable_variables, strict=False), self.config.ema_decay)
+        follow(getattr(self.model, "teacher_pairs", ()), self.config.teacher_decay)
 
 
 def averages_of(model: tf.Module, config: Config) -> list[tf.Variable]:
