@@ -44,11 +44,12 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, datas
     if num_importance_samples:
         found["num_importance_samples"] = num_importance_samples
         found["log_likelihood_nats"] = evaluator.log_likelihood_nats(examples, num_importance_samples)
-    if run.model.has_classes and len(run.splits.labelled):
-        found |= {"classifier": evaluator.classifier, "num_samples": evaluator.num_samples}
-        found |= _classified(run, f"{dataset} by {evaluator.classifier}", examples, evaluator.probs(examples))
+    known = examples.known
+    if run.model.has_classes and len(run.splits.labelled) and len(known):
+        found |= {"classifier": evaluator.classifier, "num_samples": evaluator.num_samples, "num_labels": len(known)}
+        found |= _classified(run, f"{dataset} by {evaluator.classifier}", known, evaluator.probs(known))
         if label_spreading:
-            found["label_spreading_error_percent"] = _label_spreading(run, examples)
+            found["label_spreading_error_percent"] = _label_spreading(run, known)
     if run.model.is_generative:
         found |= _kl_per_unit(run, evaluator.kl_per_unit(examples))
     files.write_json(run.path / "evaluation.json", found | results.circumstances(run.config))

@@ -40,8 +40,9 @@ class Evaluator:
         return np.concatenate(self._batches(self._classify, examples, rows))
 
     def error_percent(self, examples: Examples) -> float:
-        """Returns the error of the classifier on the examples."""
-        return metrics.error_percent(self.probs(examples), examples.y)
+        """Returns the error of the classifier on the examples whose labels are known."""
+        known = examples.known
+        return metrics.error_percent(self.probs(known), known.y)
 
     def bound_nats(self, examples: Examples) -> float:
         """Returns the mean of -U(x), one sample an example and every class."""

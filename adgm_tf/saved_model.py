@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from adgm_tf import interrupts, objectives, seeds
@@ -34,7 +35,7 @@ class Exported:
         self._model, self._splits, self._num_samples = model, splits, num_samples
         self._classifier = objectives.CLASSIFIERS[classifier]
         self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
-        dtype, name = (tf.uint8, "images") if splits.is_image else (tf.float32, "vectors")
+        dtype, name = (splits.x_dtype, "images") if splits.is_image else (splits.scaling.dtype, "vectors")
         self._output = name
         x = tf.TensorSpec([None, *splits.x_shape], dtype, name)
         self.functions = {"classify": _function(self._classify, x)} if model.has_classes else {}
@@ -63,13 +64,19 @@ class Exported:
         return _function(self._generate, tf.TensorSpec([None], tf.int32, "label"), z)
 
     def _seen(self, x: tf.Tensor) -> tf.Tensor:
-        flat = self._splits.scaling.scaled(tf.cast(x, tf.float32))
+        scaling = self._splits.scaling
+        offset, scale = (np.asarray(v, scaling.dtype) for v in (scaling.offset, scaling.scale))
+        flat = tf.cast((tf.cast(x, scaling.dtype) - offset) * scale, tf.float32)
         return tf.reshape(flat, [-1, self._model.input_dim])
 
     def _given(self, x: tf.Tensor) -> tf.Tensor:
         """Returns images in [0, 1], vectors in the units of the source."""
         shaped = tf.reshape(x, [-1, *self._splits.x_shape])
-        return shaped if self._splits.is_image else shaped / self._splits.scaling.scale + self._splits.scaling.offset
+        if self._splits.is_image:
+            return shaped
+        scaling = self._splits.scaling
+        offset, scale = (np.asarray(v, scaling.dtype) for v in (scaling.offset, scaling.scale))
+        return tf.cast(shaped, scaling.dtype) / scale + offset
 
     def _classify(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         probs = self._classifier(self._model, self._seen(x), self._num_samples, self._seed)

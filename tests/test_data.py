@@ -6,7 +6,6 @@ import building
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from adgm_tf import errors, seeds
 from adgm_tf.config import Config
@@ -34,7 +33,8 @@ def batches(num_replicas=1, src=None, binarize=False, shuffles=True, seed=0, lab
     found = split(src, **given)
     arrays = resident.place(found, tf.distribute.get_strategy())
     return arrays, resident.Batches(labelled, unlabelled, len(found.labelled), len(found.unlabelled), num_replicas,
-                                    found.scaling, binarize, shuffles, seeds.of_run(seed))
+                                    float(found.scaling.scale) if found.is_image else 1.0, binarize,
+                                    shuffles, seeds.of_run(seed))
 
 
 def take(arrays, taken, step, replica=0, noise=1):
@@ -229,13 +229,12 @@ def test_a_batch_is_a_function_of_the_step_alone():
 def test_consecutive_batches_pass_once_over_the_unlabelled_examples():
     arrays, taken = batches(unlabelled=12)
     seen = np.concatenate([take(arrays, taken, step).x_unlabelled for step in range(5)])
-    expected = (arrays.unlabelled_x - taken.scaling.offset) * taken.scaling.scale
-    np.testing.assert_allclose(np.sort(seen, 0), np.sort(expected, 0), rtol=1e-6)
+    np.testing.assert_allclose(np.sort(seen, 0), np.sort(arrays.unlabelled_x, 0), rtol=1e-6)
 
 
 def test_without_shuffling_batches_are_consecutive_slices_in_every_epoch():
     arrays, taken = batches(unlabelled=7, shuffles=False)
-    x = ((arrays.unlabelled_x - taken.scaling.offset) * taken.scaling.scale).numpy()
+    x = arrays.unlabelled_x.numpy()
     for step in range(2 * COUNT // 7):
         expected = x[(7 * step + np.arange(7)) % COUNT]
         np.testing.assert_allclose(take(arrays, taken, step).x_unlabelled, expected, rtol=1e-6)
@@ -243,7 +242,7 @@ def test_without_shuffling_batches_are_consecutive_slices_in_every_epoch():
 
 def test_labels_stay_with_their_examples():
     arrays, taken = batches()
-    x = ((arrays.labelled_x - taken.scaling.offset) * taken.scaling.scale).numpy()
+    x = arrays.labelled_x.numpy()
     for step in range(5):
         batch = take(arrays, taken, step)
         for row, label in zip(batch.x_labelled, batch.y, strict=True):
@@ -275,17 +274,16 @@ def test_the_run_seed_orders_the_batches():
 
 def test_what_the_model_sees_is_the_scaled_source():
     for src in (building.images(), building.vectors()):
-        found = split(src)
-        taken = resident.Batches(1, 1, 1, 1, 1, found.scaling, False, True, seeds.of_run(0))
-        flat = found.test.x.reshape(len(found.test), -1)
-        seen = taken.seen(tf.constant(flat), building.seed(1))
-        np.testing.assert_allclose(seen, found.scaling(found.test.x), rtol=1e-6)
+        arrays, taken = batches(src=src, num_labels="all", labelled=len(src.train_y), unlabelled=0)
+        batch = take(arrays, taken, 0)
+        order = building.rows(taken, 0).labelled.numpy()
+        np.testing.assert_allclose(batch.x_labelled, split(src).scaling(src.train_x)[order], rtol=1e-6)
 
 
 def test_binary_pixels_are_white_as_often_as_they_are_grey():
     count = 4000
     grey = np.arange(0, 256, 5).astype(np.uint8)
-    taken = resident.Batches(1, 1, 1, 1, 1, split(building.images()).scaling, True, True, seeds.of_run(0))
+    taken = resident.Batches(1, 1, 1, 1, 1, 1 / 255, True, True, seeds.of_run(0))
     pixels = taken.seen(tf.constant(np.tile(grey, (count, 1))), building.seed(1)).numpy()
     p = grey / 255
     assert set(np.unique(pixels)) == {0.0, 1.0}
@@ -323,7 +321,7 @@ def test_a_damaged_copy_of_a_tfds_set_is_one_line():
 
     line = r"^dataset=mnist: its train split cannot be read \(truncated record at 0\)$"
     with pytest.raises(errors.UserError, match=line):
-        tfds_source._arrays(tfds, Builder(), "mnist", "train")
+        tfds_source._arrays(Builder(), "mnist", "train", "image", "label")
 
 
 @pytest.mark.parametrize("name", ["mnist/x=1", "mnist:9.9.9"])

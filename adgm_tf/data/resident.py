@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from adgm_tf import seeds
 from adgm_tf.data import order
-from adgm_tf.data.splits import Scaling, Splits
+from adgm_tf.data.splits import Splits
 
 
 class Arrays(NamedTuple):
-    """Training arrays of one replica, as the source gives them: x uint8 or float32 [N, D], y int32 [N]."""
+    """Training arrays of one replica: x [N, D], images as the source gives them, vectors scaled; y int32 [N]."""
 
     labelled_x: tf.Tensor
     labelled_y: tf.Tensor
@@ -47,7 +47,7 @@ class Batches:
       num_labelled: labelled examples in the arrays.
       num_unlabelled: unlabelled examples in the arrays.
       num_replicas: replicas that share a batch.
-      scaling: from what the source gives to what the model sees.
+      scale: what takes pixels of the arrays to [0, 1]; 1 for what is scaled already.
       binarize: whether pixels are Bernoulli draws, anew at every step.
       shuffles_unlabelled: whether unlabelled rows come in a new order at every epoch, or always in that of the array.
       seed: seed of the run, int32 [2].
@@ -58,7 +58,7 @@ class Batches:
     num_labelled: int
     num_unlabelled: int
     num_replicas: int
-    scaling: Scaling
+    scale: float
     binarize: bool
     shuffles_unlabelled: bool
     seed: tf.Tensor
@@ -91,7 +91,8 @@ class Batches:
 
     def seen(self, x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
         """Returns what the model sees of rows x [B,D] in training: scaled, and binarised if so configured."""
-        x = self.scaling.scaled(tf.cast(x, tf.float32))
+        x = tf.cast(x, tf.float32)
+        x = x if self.scale == 1 else x * self.scale
         if not self.binarize:
             return x
         uniform = tf.random.stateless_uniform(tf.shape(x), seeds.fold(noise_seed, seeds.Draw.BINARIZE))
@@ -101,8 +102,11 @@ class Batches:
 def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:
     """Returns the training arrays with one copy on the device of each replica."""
     dim = math.prod(splits.x_shape)
-    flat = [splits.labelled.x.reshape(-1, dim), splits.labelled.y.astype(np.int32),
-            splits.unlabelled.x.reshape(-1, dim)]
+
+    def flat(x):
+        return x.reshape(-1, dim) if splits.is_image else splits.scaling(x)
+
+    flat = [flat(splits.labelled.x), splits.labelled.y.astype(np.int32), flat(splits.unlabelled.x)]
     if strategy.num_replicas_in_sync == 1:
         return Arrays(*map(tf.constant, flat))
     return Arrays(*(strategy.experimental_distribute_values_from_function(lambda _, a=array: tf.constant(a))

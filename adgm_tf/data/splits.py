@@ -8,13 +8,13 @@ import os
 import pathlib
 import zipfile
 import zlib
-from typing import Any
 
 import numpy as np
 
 from adgm_tf import errors, files
 from adgm_tf.config import Config
 from adgm_tf.data import source as source_lib
+from adgm_tf.data.labels import UNKNOWN
 
 FILE = "split.npz"
 CHOSEN = ("labelled", "unlabelled", "valid")
@@ -22,7 +22,10 @@ CHOSEN = ("labelled", "unlabelled", "valid")
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Examples as the source gives them: x [N, ...], class indices y [N], rows of the source's training set [N]."""
+    """Examples as the source gives them: x [N, ...], class indices y [N], rows of the source's training set [N].
+
+    A label that is not known is UNKNOWN.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -30,6 +33,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def known(self) -> Examples:
+        """Those whose labels are known: the others take part in no error."""
+        return self if np.all(self.y != UNKNOWN) else self.take(self.y != UNKNOWN)
 
     def take(self, rows: np.ndarray) -> Examples:
         """Returns the examples at the positions or the mask `rows`."""
@@ -42,18 +50,20 @@ class Examples:
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """Takes what a source gives to what a model sees: (x - offset) * scale."""
+    """Takes what a source gives to what a model sees, (x - offset) * scale; offset and scale in float64."""
 
-    offset: np.ndarray | np.float32
-    scale: np.ndarray | np.float32
+    offset: np.ndarray | float
+    scale: np.ndarray | float
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Returns x scaled and flattened: float32 [N, D]."""
-        return self.scaled(x.astype(np.float32)).reshape(-1, math.prod(x.shape[1:]))
+        wide = x.astype(np.float64 if x.ndim == 2 else np.float32)
+        return ((wide - self.offset) * self.scale).astype(np.float32).reshape(-1, math.prod(x.shape[1:]))
 
-    def scaled(self, x: Any) -> Any:
-        """Returns (x - offset) * scale of a float32 array or tensor, in its shape."""
-        return (x - self.offset) * self.scale
+    @property
+    def dtype(self) -> type:
+        """The type that holds x to a thousandth of its standard deviation: float32 unless that is far below x."""
+        return np.float64 if np.any(np.abs(self.offset) * self.scale * np.finfo(np.float32).eps > 1e-3) else np.float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +72,15 @@ class Splits:
 
     Attributes:
       labelled: examples whose labels the model sees.
-      unlabelled: examples whose labels it never sees; their y serves the transductive error alone.
+      unlabelled: examples whose labels it never sees; their y, where known, serves the transductive error alone.
       valid: held out of training, for selection.
-      test: for the final figure.
-      scaling: images to [0, 1]; real vectors to mean 0 and variance 1 over the training examples.
+      test: for the final figure; may be empty.
+      scaling: images to [0, 1]; real vectors to mean 0 and variance 1 over the training examples, but for columns
+        that are constant there, which keep their scale.
       class_names: one name a class.
       x_shape: shape of one example.
-      is_image: whether x are uint8 images.
+      x_dtype: its type as the source gives it.
+      is_image: whether x are images.
     """
 
     labelled: Examples
@@ -78,6 +90,7 @@ class Splits:
     scaling: Scaling
     class_names: tuple[str, ...]
     x_shape: tuple[int, ...]
+    x_dtype: np.dtype
     is_image: bool
 
     @property
@@ -87,7 +100,7 @@ class Splits:
 
     @property
     def hidden(self) -> Examples:
-        """The unlabelled examples whose labels the model never sees, for the transductive error."""
+        """The unlabelled examples whose labels the model never sees."""
         return self.unlabelled.take(~np.isin(self.unlabelled.index, self.labelled.index))
 
     @property
@@ -99,16 +112,19 @@ class Splits:
 def split(source: source_lib.Source, config: Config) -> Splits:
     """Chooses validation and labelled examples by `config.split_seed`; both are spread evenly over the classes.
 
+    Only examples whose labels are known are chosen for either, unless there are none at all.
+
     Raises:
       UserError: there are fewer examples than asked for, or a class would have no label.
     """
     rng = np.random.default_rng(config.split_seed)
-    valid = choose(source.train_y, config.num_valid, len(source.class_names), rng, "num_valid", source.name)
+    valid = _valid(source, config, rng)
     pool = np.setdiff1d(np.arange(len(source.train_y)), valid)
     if not len(pool):
         raise errors.UserError(f"num_valid={config.num_valid}: leaves nothing of the {len(valid)} training examples")
     labelled = _labelled(source, pool, config, rng)
-    keep = config.labelled_in_unlabelled and config.num_labels != "all"
+    supervised = config.num_labels == "all" and len(labelled) == len(pool)
+    keep = config.labelled_in_unlabelled and not supervised
     unlabelled = _unlabelled(source, pool if keep else np.setdiff1d(pool, labelled), config, rng)
 
     def take(index: np.ndarray) -> Examples:
@@ -117,37 +133,52 @@ def split(source: source_lib.Source, config: Config) -> Splits:
     return Splits(take(labelled), take(unlabelled), take(valid),
                   Examples(source.test_x, source.test_y, np.arange(len(source.test_y))),
                   _scaling(source, np.union1d(labelled, unlabelled)), source.class_names, source.train_x.shape[1:],
-                  source.is_image)
+                  source.train_x.dtype, source.is_image)
 
 
-def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, name: str,
+def _valid(source: source_lib.Source, config: Config, rng: np.random.Generator) -> np.ndarray:
+    if len(source.class_names):
+        return choose(source.train_y, config.num_valid, len(source.class_names), rng, f"num_valid={config.num_valid}",
+                      source.name)
+    if config.num_valid > len(source.train_y):
+        raise errors.UserError(f"num_valid={config.num_valid}: {source.name} has only {len(source.train_y)} examples "
+                               "to choose from")
+    return np.sort(rng.permutation(len(source.train_y))[: config.num_valid])
+
+
+def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, given: str,
            dataset: str) -> np.ndarray:
-    """Returns the sorted rows of `count` examples, as evenly spread over the classes as the count allows.
+    """Returns the sorted rows of `count` labelled examples, as evenly spread over the classes as the count allows.
 
     Raises:
       UserError: a class has fewer examples than its share.
     """
-    if count > len(y):
-        raise errors.UserError(f"{name}={count}: {dataset} has only {len(y)} examples to choose from")
+    known = int(np.sum(y != UNKNOWN))
+    if count > known:
+        labelled = "" if known == len(y) else " whose labels are known"
+        raise errors.UserError(f"{given}: {dataset} has only {known} examples{labelled} to choose from")
     share = np.full(num_classes, count // num_classes)
     share[rng.permutation(num_classes)[: count % num_classes]] += 1
     chosen = []
     for c in range(num_classes):
         rows = rng.permutation(np.flatnonzero(y == c))
         if len(rows) < share[c]:
-            raise errors.UserError(f"{name}={count}: needs {share[c]} examples of class {c}, {dataset} has {len(rows)}")
+            raise errors.UserError(f"{given}: needs {share[c]} examples of class {c}, {dataset} has {len(rows)}")
         chosen.append(rows[: share[c]])
     return np.sort(np.concatenate(chosen))
 
 
 def _labelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
     if config.num_labels == "all":
-        return pool
+        return pool[source.train_y[pool] != UNKNOWN]
     count, num_classes = config.label_count(len(pool)), len(source.class_names)
     if 0 < count < num_classes:
         raise errors.UserError(f"num_labels={count}: {source.name} has {num_classes} classes, and a class without a "
                                f"single label cannot be learnt; ask for at least {num_classes}")
-    return pool[choose(source.train_y[pool], count, num_classes, rng, "num_labels", source.name)]
+    if count and not num_classes:
+        raise errors.UserError(f"num_labels={count}: {source.name} has no labels; use --num_labels=0")
+    return pool[choose(source.train_y[pool], count, num_classes, rng, f"num_labels={count}", source.name)] if count \
+        else pool[:0]
 
 
 def _unlabelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
@@ -161,18 +192,24 @@ def _unlabelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng
 
 
 def _scaling(source: source_lib.Source, rows: np.ndarray) -> Scaling:
+    """Moments in float64; columns that are constant up to rounding keep their scale."""
     if source.is_image:
-        return Scaling(np.float32(0), np.float32(1 / 255))
+        return Scaling(0.0, 1 / 255 if source.train_x.dtype == np.uint8 else 1.0)
     if not len(rows):
-        return Scaling(np.float32(0), np.float32(1))
-    x = source.train_x[rows]
-    return Scaling(x.mean(0).astype(np.float32), (1 / np.maximum(x.std(0), 1e-6)).astype(np.float32))
+        return Scaling(0.0, 1.0)
+    from sklearn.preprocessing import StandardScaler
+    fitted = StandardScaler().fit(source.train_x[rows])
+    with np.errstate(divide="ignore", over="ignore"):
+        scale = 1 / fitted.scale_
+    return Scaling(fitted.mean_, np.where(np.isfinite(scale), scale, 1.0))
 
 
 def describe(splits: Splits) -> str:
     """Returns one line that says what the model will see, and how labels that do not divide were spread."""
     line = (f"{len(splits.labelled):,} labelled, {len(splits.unlabelled):,} unlabelled, {len(splits.valid):,} "
             f"validation and {len(splits.test):,} test examples of {splits.num_classes} classes")
+    if unknown := len(splits.hidden) - len(splits.hidden.known):
+        line += f"; {unknown:,} of the unlabelled have labels that nobody knows"
     counts = np.bincount(splits.labelled.y, minlength=splits.num_classes)
     if len(splits.unlabelled) and len(splits.labelled) and counts.max() > counts.min():
         line += f"; labels a class, as even as they divide: {', '.join(map(str, counts))}"

@@ -138,7 +138,7 @@ class Validation:
                 scalars["bound_nats"] = self.evaluator.bound_nats(self.splits.valid)
             if sees_labels(self.trainer):
                 scalars |= {name: self.evaluator.error_percent(examples)
-                            for name, examples in self._watched().items() if len(examples)}
+                            for name, examples in self._watched().items() if len(examples.known)}
         shown = {"error_percent": "validation", "test_error_percent": "test"}
         errors_shown = [f"{name} error {scalars[k]:.2f} %" for k, name in shown.items() if k in scalars]
         self.shown = "  ".join(errors_shown) or self.shown
@@ -152,7 +152,7 @@ class Validation:
         watched = {"error_percent": self.splits.valid}
         if self.track_test:
             watched |= {"test_error_percent": self.splits.test,
-                        "transductive_error_percent": self.splits.hidden.drawn(TRANSDUCTIVE_EXAMPLES)}
+                        "transductive_error_percent": self.splits.hidden.known.drawn(TRANSDUCTIVE_EXAMPLES)}
         return watched
 
 

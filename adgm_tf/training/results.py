@@ -22,21 +22,22 @@ PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-data
 def measure(evaluator: Evaluator, splits: Splits, sees_labels: bool) -> dict[str, float]:
     """Returns test error, bound, and transductive error: on the unlabelled images whose labels are hidden.
 
-    A classifier has no bound.
+    A classifier has no bound; nothing is measured on examples that there are none of, nor an error without labels.
+
+    Raises:
+      UserError: the bound is not finite.
     """
-    measured = {"test_bound_nats": evaluator.bound_nats(splits.test)} if evaluator.model.is_generative else {}
+    measured = {}
+    if evaluator.model.is_generative and len(splits.test):
+        measured["test_bound_nats"] = evaluator.bound_nats(splits.test)
     return measured | (measure_errors(evaluator.error_percent, splits) if sees_labels else {})
 
 
 def measure_errors(error_percent: Callable[[Examples], float], splits: Splits) -> dict[str, float]:
-    """Returns test, transductive and, where there is validation, validation error of a classifier."""
-    measured = {"test_error_percent": error_percent(splits.test)}
-    hidden = splits.hidden
-    if len(hidden):
-        measured["transductive_error_percent"] = error_percent(hidden)
-    if len(splits.valid):
-        measured["valid_error_percent"] = error_percent(splits.valid)
-    return measured
+    """Returns the errors of a classifier on test, hidden and validation examples, where labels of such are known."""
+    parts = {"test": splits.test, "transductive": splits.hidden, "valid": splits.valid}
+    return {f"{name}_error_percent": error_percent(known) for name, examples in parts.items()
+            if len(known := examples.known)}
 
 
 def circumstances(config: Config) -> dict[str, object]:

@@ -47,7 +47,8 @@ class Trainer:
             config.consistency_target, config.interpolation_weight)
         self.batches = resident.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
-            strategy.num_replicas_in_sync, splits.scaling, binarizes(config, splits),
+            strategy.num_replicas_in_sync, float(splits.scaling.scale) if splits.is_image else 1.0,
+            binarizes(config, splits),
             config.unlabelled_order == "shuffled", self.seed)
         self.arrays = resident.place(splits, strategy)
         self.term_names = (*self.system.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,

@@ -1,0 +1,86 @@
+"""Labels as class indices: whatever a source calls its classes, and -1 where a label is not known."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from adgm_tf import errors
+
+UNKNOWN = -1
+
+
+def names_of(y: Any, what: str) -> list[str | None]:
+    """Returns the name of each label [N]; None for -1, None, NaN and empty text, all of them unknown labels.
+
+    Args:
+      y: whole numbers or names [N].
+      what: what the labels are, for the message.
+
+    Raises:
+      UserError: they are not one a row, or numbers that are not whole.
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        hint = "; of one-hot rows take the argmax" if labels.ndim == 2 else ""
+        raise errors.UserError(f"{what}: are {' x '.join(map(str, labels.shape))}, and must be one label a row{hint}")
+    return [_name(label, row, what) for row, label in enumerate(labels.tolist())]
+
+
+def _name(label: Any, row: int, what: str) -> str | None:
+    if isinstance(label, bytes):
+        label = label.decode(errors="replace")
+    if label is None or label in ("", UNKNOWN) or label != label:
+        return None
+    if isinstance(label, numbers.Real):
+        if label != int(label):
+            raise errors.UserError(f"{what}: row {row} is {label:g}, and must be a whole number or a name")
+        return str(int(label))
+    return str(label)
+
+
+def classes_of(names: Iterable[str | None]) -> tuple[str, ...]:
+    """Returns the classes that occur among names, in the order of numbers if all are, else of the alphabet."""
+    found = {name for name in names if name is not None}
+    return tuple(sorted(found, key=int if all(map(_is_whole, found)) else str))
+
+
+def indexed(y: Any, class_names: Sequence[str], what: str) -> np.ndarray:
+    """Returns the class index of each label, int32 [N]; UNKNOWN where it is not known.
+
+    Args:
+      y: indices of the classes, or their names, [N].
+      class_names: the classes.
+      what: what the labels are, for the message.
+
+    Raises:
+      UserError: a label is of no class; the message names the first such row.
+    """
+    labels = np.asarray(y)
+    if labels.ndim == 1 and labels.dtype.kind in "iu":
+        found, fits = labels, (labels >= UNKNOWN) & (labels < len(class_names))
+    else:
+        places = {None: UNKNOWN, **{name: i for i, name in enumerate(class_names)}}
+        indices = {str(i): i for i in range(len(class_names))}
+        names = names_of(y, what)
+        found = np.array([places.get(name, indices.get(name, UNKNOWN - 1)) for name in names], np.int64)
+        fits = found >= UNKNOWN
+    if not np.all(fits):
+        row = int(np.argmin(fits))
+        raise errors.UserError(f"{what}: row {row} is {labels[row]}, and must be {_rule(class_names)}, or {UNKNOWN} "
+                               "where it is not known")
+    return found.astype(np.int32)
+
+
+def _rule(class_names: Sequence[str]) -> str:
+    if not class_names:
+        return "of a class, and there are none"
+    shown = ", ".join(class_names[:5]) + (", ..." if len(class_names) > 5 else "")
+    return f"one of the {len(class_names)} classes, 0 to {len(class_names) - 1} or by name: {shown}"
+
+
+def _is_whole(name: str) -> bool:
+    return name.isascii() and name.removeprefix("-").isdecimal()
