@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from adgm_tf.training import results
 
 def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, dataset: str | None = None,
            num_importance_samples: int = 0, label_spreading: bool = False) -> dict[str, Any]:
-    """Evaluates a run on examples; writes `evaluation.json` and figures to its directory.
+    """Evaluates a run on examples; writes a file of `evaluation/` that is named by what it holds, and figures.
 
     Args:
       run: the run.
@@ -52,8 +53,25 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, datas
             found["label_spreading_error_percent"] = _label_spreading(run, known)
     if run.model.is_generative:
         found |= _kl_per_unit(run, evaluator.kl_per_unit(examples))
-    files.write_json(run.path / "evaluation.json", found | results.circumstances(run.config))
+    path = run.path / "evaluation" / f"{_name(run, evaluator, found)}.json"
+    files.write_json(path, found | results.circumstances(run.config))
     return found
+
+
+def _name(run: Run, evaluator: Evaluator, found: Mapping[str, Any]) -> str:
+    """What an evaluation holds, in words: measuring something else overwrites nothing."""
+    config, words = run.config, [found["split"]]
+    if found["dataset"] != config.dataset:
+        words.insert(0, found["dataset"].replace(":", "-").replace("/", "-"))
+    if run.weights != "last":
+        words.append(run.weights)
+    if evaluator.classifier != config.classifier:
+        words.append(evaluator.classifier)
+    if evaluator.num_samples != config.num_eval_samples:
+        words.append(f"samples{evaluator.num_samples}")
+    if "num_importance_samples" in found:
+        words.append(f"importance{found['num_importance_samples']}")
+    return "-".join(words)
 
 
 def _kl_per_unit(run: Run, kl: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -8,17 +8,21 @@ import logging as standard_logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, TypeVar
 
 from absl import app, flags, logging
 
 from adgm_tf import errors, interrupts
 
+T = TypeVar("T")
+
 USER_ERROR_STATUS = 2
+# EX_TEMPFAIL of sysexits.h: what launchers of several workers may try again.
+LOST_WORKER_STATUS = 75
 # Numbers of malloc.h, and bytes.
 _MALLOC_PARAMETERS = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**28), "M_MMAP_THRESHOLD": (-3, 2**25)}
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The flags defined here are those of the entry point that asks for them, and stand in its --help.
 flags.disclaim_key_flags()
 
@@ -31,10 +35,12 @@ def run(main: Callable[[], None], doc: str) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)
         standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         keep_freed_memory()
         came = _interruptible()
         try:
             main()
+            sys.stdout.flush()
         except errors.UserError as error:
             _leave(str(error))
         except KeyboardInterrupt as stop:
@@ -44,6 +50,11 @@ def run(main: Callable[[], None], doc: str) -> None:
                 # C code that an exception passes through turns it into one of its own.
                 _stopped(came[0])
             name = getattr(error, "filename", None)
+            if _is_out_of_memory(error):
+                _leave(f"out of memory ({_first_line(error)}); smaller batches, layers or numbers of samples need less")
+            if _is_lost_worker(error):
+                _leave(f"another worker was lost ({_first_line(error)}); start all again with the same flags, and "
+                       "the run goes on from its last checkpoint", LOST_WORKER_STATUS)
             if _is_full_disk(error):
                 _leave(f"no space left on the device{f' to write {name}' if name else ''}; nothing more was written, "
                        "and the files written before are whole")
@@ -52,11 +63,49 @@ def run(main: Callable[[], None], doc: str) -> None:
             _leave(f"{name}: {error.strerror}")
 
     sys.modules["__main__"].__doc__ = doc
+    sys.stdout = _Outliving(sys.stdout)
     try:
+        _check_text(sys.argv)
         app.run(guarded)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except errors.UserError as error:
+        _leave(str(error))
+    except UnicodeDecodeError as error:
+        _leave(f"flagfile: must be text in UTF-8, and has the byte 0x{error.object[error.start]:02x}")
+
+
+class _Outliving:
+    """Standard output that may be closed by its reader, as `head` does: the program goes on, and says so once."""
+
+    def __init__(self, stream: IO[str]):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes, or drops what nobody reads."""
+        return self._tried(lambda: self._stream.write(text), len(text))
+
+    def flush(self) -> None:
+        """Writes what is held back."""
+        self._tried(self._stream.flush, None)
+
+    def _tried(self, act: Callable[[], T], otherwise: T) -> T:
+        try:
+            return act()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            print("standard output was closed; the program goes on without it", file=sys.stderr)
+            return otherwise
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = argument.encode(errors="backslashreplace").decode()
+            raise errors.UserError(f"argument {shown}: must be text in UTF-8") from None
 
 
 def _interruptible() -> list[int]:
@@ -111,6 +160,13 @@ def quietly() -> Iterator[None]:
         os.close(sink)
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory is what lacks, in Python, NumPy or TensorFlow."""
+    if isinstance(error, MemoryError):
+        return True
+    return type(error).__name__ == "ResourceExhaustedError" and not _is_full_disk(error)
+
+
 def _is_full_disk(error: Exception) -> bool:
     """Whether this is ENOSPC or EDQUOT, from Python or from TensorFlow's file system."""
     if isinstance(error, OSError):
@@ -118,9 +174,19 @@ def _is_full_disk(error: Exception) -> bool:
     return type(error).__module__.startswith("tensorflow") and "No space left on device" in str(error)
 
 
-def _leave(line: str) -> None:
+def _is_lost_worker(error: Exception) -> bool:
+    """Whether an operation of TensorFlow failed where several workers have to take part in it."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return "OpError" in kinds and "ResourceExhaustedError" not in kinds and "TF_CONFIG" in os.environ
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def _leave(line: str, status: int = USER_ERROR_STATUS) -> None:
     print(f"error: {' '.join(line.split())}", file=sys.stderr)
-    sys.exit(USER_ERROR_STATUS)
+    sys.exit(status)
 
 
 def define_run_flags() -> None:

@@ -20,11 +20,17 @@ FORMAT = 2
 _SINCE = {2: "takes the examples in another order"}
 
 
+# What an option affects: what is learnt; what is measured of it; or neither, only where and how a run runs.
+RESULT, MEASUREMENT, NOTHING = "result", "measurement", "nothing"
+LARGEST_NUMBER = 1e30
+LARGEST_WHOLE_NUMBER = 2**31 - 1
+
+
 def option(default: Any, text: str, *, choices: Iterable[str] = (), minimum: float | None = None,
-           maximum: float | None = None, resumable: bool = False) -> Any:
-    """Declares a field: default, help text, the rule that its value keeps, and whether a resumed run may change it."""
+           maximum: float | None = None, affects: str = RESULT) -> Any:
+    """Declares a field: default, help text, the rule that its value keeps, and what it affects."""
     return dataclasses.field(default=default, metadata=dict(
-        text=text, choices=tuple(choices), minimum=minimum, maximum=maximum, resumable=resumable))
+        text=text, choices=tuple(choices), minimum=minimum, maximum=maximum, affects=affects))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +39,9 @@ class Config:
 
     model: str = option("sdgm", "Row of the model family, or a baseline.", choices=family.MODELS)
     dataset: str = option("mnist5k", "mnist5k, digits, moons, mnist, or tfds:<name>.")
-    data_dir: str = option("", "Folder of prepared TFDS data sets.", resumable=True)
+    data_dir: str = option("", "Folder of prepared TFDS data sets.", affects=NOTHING)
     run_dir: str = option("", "Run directory; a fresh runs/<dataset>-<model>-<time>-<process> if empty.",
-                          resumable=True)
+                          affects=NOTHING)
 
     num_labels: str = option("100", "Labelled examples, spread evenly over the classes; 'all' is the supervised "
                              "setting, 0 the unsupervised.")
@@ -52,9 +58,9 @@ class Config:
     seed: int = option(0, "Seed of the weights, the noise and the order of the batches.", minimum=0,
                       maximum=2**31 - 1)
 
-    num_steps: int = option(2400, "Training steps.", minimum=1, resumable=True)
+    num_steps: int = option(2400, "Training steps.", minimum=1)
     num_epochs: float = option(0.0, "If positive, replaces num_steps; an epoch is one pass over the unlabelled "
-                               "examples (over the labelled ones if there are no others).", minimum=0, resumable=True)
+                               "examples (over the labelled ones if there are no others).", minimum=0)
     labelled_batch_size: int = option(100, "Labelled examples a step, over all replicas.", minimum=1)
     unlabelled_batch_size: int = option(100, "Unlabelled examples a step, over all replicas.", minimum=1)
 
@@ -81,7 +87,7 @@ class Config:
                                   "hidden layers, so that a says something of x before it is trained.",
                                   choices=("narrow", "wide"))
     features_run: str = option("", "Run directory of an m1 on the same data, whose z takes the place of x: the second "
-                               "stage of M1+M2.", resumable=True)
+                               "stage of M1+M2.")
     class_prior: tuple[float, ...] = option((), "p(y), one probability a class; uniform if empty.", minimum=0)
 
     num_samples: int = option(1, "Monte Carlo samples of a and z.", minimum=1)
@@ -133,9 +139,11 @@ class Config:
 
     strategy: str = option("auto", "auto is multi_worker where TF_CONFIG is set, mirrored where there are several "
                            "GPUs or several devices are named, else one_device.",
-                           choices=("auto", "one_device", "mirrored", "multi_worker"), resumable=True)
+                           choices=("auto", "one_device", "mirrored", "multi_worker"), affects=NOTHING)
     devices: tuple[str, ...] = option((), "Devices to mirror over, such as GPU:0,GPU:1; all GPUs if empty.",
-                                      resumable=True)
+                                      affects=NOTHING)
+    worker_timeout: float = option(600.0, "Seconds that a worker waits for the others at the start.", minimum=0,
+                                   affects=NOTHING)
     compute_dtype: str = option("float32", "Type of the matrix products: bfloat16 is faster where the processor has "
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
     xla: bool = option(False, "Compile the loss and its gradient with XLA, which draws other noise from the same "
@@ -143,20 +151,20 @@ class Config:
 
     tf32: bool = option(True, "Let GPUs that have it use TensorFloat-32 in float32 products.")
     profile_steps: int = option(0, "Steps after the first call that are traced for TensorBoard's profiler; those of "
-                                "one call at most.", minimum=0, resumable=True)
+                                "one call at most.", minimum=0, affects=NOTHING)
 
-    steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, resumable=True)
-    eval_every: int = option(600, "Steps between two evaluations.", minimum=1, resumable=True)
-    checkpoint_every: int = option(600, "Steps between two checkpoints.", minimum=1, resumable=True)
-    keep_checkpoints: int = option(3, "Newest checkpoints kept.", minimum=1, resumable=True)
+    steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, affects=NOTHING)
+    eval_every: int = option(600, "Steps between two evaluations.", minimum=1, affects=NOTHING)
+    checkpoint_every: int = option(600, "Steps between two checkpoints.", minimum=1, affects=NOTHING)
+    keep_checkpoints: int = option(3, "Newest checkpoints kept.", minimum=1, affects=NOTHING)
     num_eval_samples: int = option(10, "Samples of a averaged by the classifier in evaluation.", minimum=1,
-                                   resumable=True)
+                                   affects=MEASUREMENT)
     classifier: str = option("q_y", "In evaluation: q_y averages q(y|a,x) over samples of a; bound is the softmax over "
                              "y of the estimate of log p(x,y) from as many importance samples.",
-                             choices=("q_y", "bound"))
-    eval_batch_size: int = option(500, "Examples at once in evaluation.", minimum=1, resumable=True)
+                             choices=("q_y", "bound"), affects=MEASUREMENT)
+    eval_batch_size: int = option(500, "Examples at once in evaluation.", minimum=1, affects=MEASUREMENT)
     track_test: bool = option(False, "Also record the test error at every evaluation; it selects nothing.",
-                              resumable=True)
+                              affects=NOTHING)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -217,10 +225,16 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
             raise errors.UserError(f"{field.name}={_shown(value)}: must be finite")
         if rule["minimum"] is not None and number is not None and number < rule["minimum"]:
             raise errors.UserError(f"{field.name}={_shown(value)}: must be at least {rule['minimum']}")
-        if rule["maximum"] is not None and number > rule["maximum"]:
-            raise errors.UserError(f"{field.name}={_shown(value)}: must be at most {rule['maximum']}")
+        if isinstance(number, numbers.Real) and abs(number) > (largest := _largest(field)):
+            raise errors.UserError(f"{field.name}={_shown(value)}: must be at most {largest}")
     if field.name == "hidden_units" and not value:
         raise errors.UserError("hidden_units=: must name at least one layer")
+
+
+def _largest(field: dataclasses.Field) -> float:
+    if field.metadata["maximum"] is not None:
+        return field.metadata["maximum"]
+    return LARGEST_NUMBER if "float" in field.type else LARGEST_WHOLE_NUMBER
 
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:
@@ -276,6 +290,7 @@ def read(run_dir: os.PathLike | str) -> Config:
     Raises:
       UserError: there is no run, or its `config.json` cannot be read.
     """
+    files.check_local(run_dir, "run_dir")
     path = pathlib.Path(run_dir) / "config.json"
     if not path.is_file():
         raise errors.UserError(f"run_dir={run_dir}: holds no run (there is no {path.name} in it)")
@@ -317,7 +332,10 @@ def check_can_go_on(run_dir: os.PathLike | str) -> None:
 
 
 def resume(stored: Config, given: Mapping[str, Any]) -> Config:
-    """Returns `stored` with those of the `given` fields that a resumed run may change.
+    """Returns `stored` with those of the `given` fields that a resumed run may change: those that affect no result.
+
+    Where the learning rate does not depend on it, a run may also become longer. `features_run` may name another place:
+    whether it holds the same weights is asked of the weights.
 
     Raises:
       UserError: a given field would make it another run; the message names every such field.
@@ -327,14 +345,22 @@ def resume(stored: Config, given: Mapping[str, Any]) -> Config:
     if given.get("features_run"):
         given = {**given, "features_run": _from_here(given["features_run"])}
     changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
-    frozen = {f.name for f in dataclasses.fields(Config) if not f.metadata["resumable"]}
-    if stored.learning_rate_schedule in ("cosine", "linear"):
-        frozen |= {"num_steps", "num_epochs"}
+    frozen = {f.name for f in dataclasses.fields(Config) if f.metadata["affects"] == RESULT}
+    if stored.features_run:
+        frozen -= {"features_run"}
+    if stored.learning_rate_schedule not in ("cosine", "linear"):
+        frozen -= {"num_steps", "num_epochs"}
     different = [f"{k} is {_shown(getattr(stored, k))}, not {_shown(v)}" for k, v in changed.items() if k in frozen]
     if different:
         raise errors.UserError(f"run_dir={given.get('run_dir', stored.run_dir)}: holds a run of another "
                                f"configuration: {'; '.join(different)}")
     return dataclasses.replace(stored, **changed)
+
+
+def same(one: Config, other: Config, *kinds: str) -> bool:
+    """Whether two configurations agree in every option that affects one of `kinds`: is it the same experiment?"""
+    return all(getattr(one, f.name) == getattr(other, f.name) for f in dataclasses.fields(Config)
+               if f.metadata["affects"] in kinds)
 
 
 def markdown_table() -> str:

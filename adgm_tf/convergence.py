@@ -30,7 +30,7 @@ def collect(patterns: Sequence[str]) -> pd.DataFrame:
     """
     configs = {folder: files.read_json(folder / "config.json", "runs") for folder in reporting.folders(patterns)
                if (folder / "config.json").is_file()}
-    reporting.check_models([(reporting.row_of(folder), config["model"]) for folder, config in configs.items()
+    reporting.check_models([(reporting.row_of(folder), str(config["model"])) for folder, config in configs.items()
                             if "model" in config], patterns)
     finished = {folder for folder in configs if (folder / "results.json").is_file()}
     have_finished = {reporting.row_of(folder) for folder in finished}
@@ -47,13 +47,19 @@ def _points(run_dir: pathlib.Path, config: dict[str, Any]) -> pd.DataFrame:
         if not isinstance(value, int):
             raise errors.UserError(f"runs={run_dir}: config.json has {key}={value}, which must be a whole number")
     recorded = files.read_json_lines(run_dir / "metrics.jsonl")
-    passes = [line["epoch"] / line["step"] for line in recorded if line.get("epoch")]
-    seconds = {line["step"]: line["seconds"] for line in recorded if "seconds" in line}
-    points = pd.DataFrame([line for line in recorded if "test_error_percent" in line]).reindex(columns=COLUMNS)
+    passes = [line["epoch"] / line["step"] for line in recorded if _above_0(line.get("epoch")) and line["step"]]
+    seconds = {line["step"]: line["seconds"] for line in recorded if _above_0(line.get("seconds"))}
+    tracked = [line for line in recorded if reporting.is_number(line.get("test_error_percent"))]
+    points = pd.DataFrame([{k: line.get(k) if k in ("step", "test_error_percent") or reporting.is_number(line.get(k))
+                            else None for k in COLUMNS} for line in tracked], columns=COLUMNS)
     if points.empty or not passes:
         return points.iloc[:0]
     return points.assign(row=reporting.row_of(run_dir), split_seed=config["split_seed"], seed=config["seed"],
                          epoch=points["step"] * passes[-1], seconds=points["step"].map(seconds))
+
+
+def _above_0(value: Any) -> bool:
+    return reporting.is_number(value) and value > 0
 
 
 def merged(stored: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    """Prints the evaluation and writes evaluation.json and figures to the run directory."""
+    """Prints the evaluation and writes it to a file of evaluation/ in the run directory, with figures."""
     values = flags.FLAGS
     run_dir = cli.required("run_dir")
     with cli.quietly():

@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from scipy import special
 
 from adgm_tf import metrics, objectives, seeds
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Examples, Scaling
 from adgm_tf.systems import Model
+
+# Samples of a in one call, and how many q(y|a,x) may have before a call takes fewer examples.
+SAMPLES_AT_ONCE = 1000
+SAMPLES_OF_A_FULL_BATCH = 10
 
 
 class Evaluator:
@@ -29,15 +34,16 @@ class Evaluator:
         self.model, self.scaling, self.batch_size = model, scaling, batch_size
         self.num_samples, self.classifier = num_samples, classifier
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
-        self._classify = self._compile(lambda x, seed: objectives.CLASSIFIERS[classifier](
-            model, x, num_samples, self.seed))
         self._bound = self._compile(lambda x, seed: objectives.unlabelled_bound_of(model, x, 1, seed))
         self._kl = self._compile(lambda x, seed: model.kl_per_unit(x, seed))
 
     def probs(self, examples: Examples) -> np.ndarray:
         """Returns what the classifier says, [N,C]."""
-        rows = max(1, self.batch_size // self.num_samples) if self.classifier == "bound" else self.batch_size
-        return np.concatenate(self._batches(self._classify, examples, rows))
+        if self.classifier == "bound":
+            return special.softmax(self._in_blocks(examples, self.num_samples, objectives.log_joint_of,
+                                                   objectives.log_mean_of_blocks, same_noise=True), -1)
+        return self._in_blocks(examples, self.num_samples, objectives.CLASSIFIERS[self.classifier],
+                               objectives.mean_of_blocks, same_noise=True)
 
     def error_percent(self, examples: Examples) -> float:
         """Returns the error of the classifier on the examples whose labels are known."""
@@ -55,18 +61,32 @@ class Evaluator:
 
     def log_likelihood_nats(self, examples: Examples, num_importance_samples: int) -> float:
         """Returns the mean of log p(x), estimated with that many importance samples and every class."""
-        log_p = self._compile(lambda x, seed: objectives.log_likelihood_of(self.model, x, num_importance_samples, seed))
-        rows = max(1, self.batch_size // num_importance_samples)
-        return float(np.concatenate(self._batches(log_p, examples, rows)).mean())
+        return float(self._in_blocks(examples, num_importance_samples, objectives.log_likelihood_of,
+                                     objectives.log_mean_of_blocks).mean())
+
+    def _in_blocks(self, examples: Examples, num_samples: int, of_block: Callable, join: Callable,
+                   same_noise: bool = False) -> np.ndarray:
+        """Answers from many samples in blocks of some, joined by their sizes: memory does not grow with the samples."""
+        found, sizes = [], [min(SAMPLES_AT_ONCE, num_samples - i) for i in range(0, num_samples, SAMPLES_AT_ONCE)]
+        of_every_class = of_block in (objectives.log_joint_of, objectives.log_likelihood_of)
+        at_once = 1 if of_every_class else SAMPLES_OF_A_FULL_BATCH
+        rows = max(1, self.batch_size * at_once // max(at_once, sizes[0]))
+        functions = {size: self._compile(lambda x, seed, size=size: of_block(self.model, x, size, seed))
+                     for size in set(sizes)}
+        for block, size in enumerate(sizes):
+            seed = self.seed if block == 0 else seeds.fold(self.seed, seeds.Draw.EVALUATION, block)
+            found.append(np.concatenate(self._batches(functions[size], examples, rows, seed, same_noise)))
+        return join(found, sizes) if len(found) > 1 else found[0]
 
     def _compile(self, function: Callable) -> Callable:
         spec = [tf.TensorSpec([None, self.model.input_dim], tf.float32), tf.TensorSpec([2], tf.int32)]
         return tf.function(function, input_signature=spec, autograph=False)
 
-    def _batches(self, function: Callable, examples: Examples, batch_size: int | None = None) -> list:
-        size = batch_size or self.batch_size
+    def _batches(self, function: Callable, examples: Examples, rows: int | None = None, seed: tf.Tensor | None = None,
+                 same_noise: bool = False) -> list:
+        size, seed = rows or self.batch_size, self.seed if seed is None else seed
         return [tf.nest.map_structure(lambda t: t.numpy(), function(
-            tf.constant(self.scaling(examples.x[i: i + size])), seeds.fold(self.seed, i)))
+            tf.constant(self.scaling(examples.x[i: i + size])), seed if same_noise else seeds.fold(seed, i)))
             for i in range(0, len(examples), size)]
 
 

@@ -5,14 +5,34 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import pathlib
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adgm_tf import errors
+
+TEMPORARY = ".tmp-"
+LOCK = ".lock"
+
+
+def contents(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns what is in a folder, sorted, but for locks and what a killed process left half-written."""
+    return sorted(p for p in folder.iterdir() if p.name != LOCK and not p.name.startswith(TEMPORARY))
+
+
+def check_local(path: os.PathLike | str, argument: str) -> None:
+    """Makes sure that a path is one of this machine.
+
+    Raises:
+      UserError: it is an address, of which a folder of that name would be made here.
+    """
+    if re.match(r"[A-Za-z][\w+.-]*:/", os.fspath(path)):
+        raise errors.UserError(f"{argument}={path}: must be a path of this machine or of a mounted file system")
 
 
 @contextlib.contextmanager
@@ -26,7 +46,7 @@ def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
     if path.exists() and not path.is_file():
         raise errors.UserError(f"{path}: must be a file, or not be there yet")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = pathlib.Path(name)
     try:
@@ -39,16 +59,16 @@ def replacing(path: os.PathLike | str) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def whole_or_not_at_all(folder: pathlib.Path) -> Iterator[None]:
-    """Takes back what a block that fails has put into a folder that was empty or not there."""
-    existed = folder.exists()
-    fresh = not existed or not any(folder.iterdir())
+    """Takes back what a block that fails has put into a folder that held nothing or was not there."""
+    fresh = not folder.exists() or not contents(folder)
     try:
         yield
     except BaseException:
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        if fresh and existed:
-            folder.mkdir()
+        for path in contents(folder) if fresh and folder.exists() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         raise
 
 
@@ -59,8 +79,17 @@ def write_text(path: os.PathLike | str, text: str) -> None:
 
 
 def write_json(path: os.PathLike | str, value: Any) -> None:
-    """Writes `value` to `path` as indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")
+    """Writes `value` to `path` as indented JSON, whole or not at all; numbers that JSON has no word for become null."""
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Returns a value with null in the place of numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: os.PathLike | str, argument: str) -> dict[str, Any]:
@@ -89,32 +118,49 @@ def read_json_lines(path: os.PathLike | str) -> list[dict[str, Any]]:
     for text in path.read_bytes().splitlines():
         with contextlib.suppress(ValueError):
             lines.append(json.loads(text))
-    return [line for line in lines if isinstance(line, dict) and isinstance(line.get("step"), int)]
+    return [line for line in lines if isinstance(line, dict) and type(line.get("step")) is int
+            and 0 <= line["step"] < 2**53]
 
 
 @contextlib.contextmanager
 def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
     """Keeps other processes that ask for the same folder out while the block runs; leaves no empty folder behind.
 
+    The lock is on a file, as one on a folder keeps out no other machine where the folder is shared.
+
     Raises:
       BlockingIOError: another process has the folder, and this one is not to wait.
     """
     folder = pathlib.Path(folder)
-    existed = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    made = not folder.exists()
+    handle = _lock(folder / LOCK, wait)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
+        (folder / LOCK).unlink(missing_ok=True)
+        if made and not contents(folder):
+            shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
-        if not existed and folder.exists() and not any(folder.iterdir()):
-            folder.rmdir()
+
+
+def _lock(path: pathlib.Path, wait: bool) -> int:
+    """Opens and locks a file that goes when its lock does: one that went meanwhile is made anew."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 @contextlib.contextmanager
 def held(run_dir: os.PathLike | str) -> Iterator[None]:
-    """Keeps a second process from training or fitting the same run.
+    """Keeps a second process from training or fitting the same run; removes what a killed one left half-written.
 
     Raises:
       UserError: another process is at it.
@@ -123,5 +169,7 @@ def held(run_dir: os.PathLike | str) -> Iterator[None]:
         try:
             stack.enter_context(locked(run_dir, wait=False))
         except BlockingIOError:
-            raise errors.UserError(f"run_dir={run_dir}: another process trains it") from None
+            raise errors.UserError(f"run_dir={run_dir}: is locked by another process, which trains it") from None
+        for left in pathlib.Path(run_dir).glob(f"{TEMPORARY}*"):
+            left.unlink(missing_ok=True)
         yield

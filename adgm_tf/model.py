@@ -217,7 +217,7 @@ class GenerativeModel(tf.Module):
 
         y is the most probable class, other parents are drawn from q.
         """
-        x = self.observe(x)
+        x = self.observe(x, seeds.fold(seed, seeds.Draw.FEATURES))
         auxiliary = self.sample_auxiliary(x, 1, seeds.fold(seed, seeds.Draw.AUXILIARY))
         y = self.q_y(x, auxiliary.value).mode()[:, :, None] if self.has_classes else None
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}

@@ -248,8 +248,11 @@ def _unit(v: tf.Tensor) -> tf.Tensor:
 
 def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
                         seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
-    """-U(x) [B] with every class and fresh samples, nats: the bound by which runs are compared."""
-    x = model.observe(x)
+    """-U(x) [B] with every class and fresh samples, nats: the bound by which runs are compared.
+
+    Where features stand before the model they are drawn, as in training: at their means the bound would be another's.
+    """
+    x = model.observe(x, seeds.fold(seed, seeds.Draw.FEATURES))
     auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY))
     q_y = model.q_y(x, auxiliary.value) if model.has_classes else None
     classes, entropy = _classes(q_y, exact, 0, seed)
@@ -260,7 +263,8 @@ def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_
 def log_likelihood_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
                       seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
     """log p(x) ~ logsumexp_{K,y} log_weight(x, y, a_k) - log K [B], nats: below it in the mean, exact as K grows."""
-    x, y = model.observe(x), tf.range(model.sizes.num_classes)[None, None, :] if model.has_classes else None
+    x = model.observe(x, seeds.fold(seed, seeds.Draw.FEATURES))
+    y = tf.range(model.sizes.num_classes)[None, None, :] if model.has_classes else None
     auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY))
     log_weight = model.log_weight(x, y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
     return tf.reduce_logsumexp(log_weight, [0, 2]) - math.log(num_samples)
@@ -272,16 +276,33 @@ def classify_by_q_y(model: tf.Module, x: Float[tf.Tensor, "B D"], num_samples: i
     return model.classify(x, num_samples, seed)
 
 
-def classify_by_bound(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
-                      seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
-    """softmax_y of (logsumexp_K log_weight(x, y, a_k) - log K), which estimates log p(x,y): probabilities [B,C].
+def log_joint_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
+                 seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
+    """logsumexp_K log_weight(x, y, a_k) - log K, which estimates log p(x,y), [B,C] nats.
 
     The noise is shared by the examples, so that an answer does not depend on the rest of the batch.
     """
     x, y = model.observe(x), tf.range(model.sizes.num_classes)[None, None, :]
     auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY), shared_noise=True)
     log_weight = model.log_weight(x, y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT), shared_noise=True)
-    return tf.nn.softmax(tf.reduce_logsumexp(log_weight, 0))
+    return tf.reduce_logsumexp(log_weight, 0) - math.log(num_samples)
+
+
+def classify_by_bound(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
+                      seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
+    """softmax_y of the estimate of log p(x,y): probabilities [B,C]."""
+    return tf.nn.softmax(log_joint_of(model, x, num_samples, seed))
+
+
+def mean_of_blocks(probs: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    """The mean over all samples of means over blocks of `sizes` samples."""
+    return np.average(probs, axis=0, weights=sizes).astype(probs[0].dtype)
+
+
+def log_mean_of_blocks(log_means: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    """log of the mean over all samples, of the logarithms of means over blocks of `sizes` samples."""
+    weights = np.log(np.asarray(sizes) / np.sum(sizes)).reshape(-1, *[1] * log_means[0].ndim)
+    return np.logaddexp.reduce(np.stack(log_means).astype(np.float64) + weights, 0)
 
 
 CLASSIFIERS = {"q_y": classify_by_q_y, "bound": classify_by_bound}

@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from adgm_tf import cli, errors
+from adgm_tf import cli, errors, files
 
 
 def define_flags() -> None:
@@ -41,6 +41,8 @@ def main() -> None:
     """Prints the table, or draws the curves."""
     values = flags.FLAGS
     patterns = cli.required("runs")
+    for name in ("csv", "curves", "curves_csv", "tensorboard"):
+        files.check_local(getattr(values, name) or "", name)
     if values.curves:
         _draw(patterns)
         return

@@ -45,7 +45,14 @@ def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str
     if not finished and not may_be_none:
         raise errors.UserError(f"runs={','.join(patterns)}: no finished run there (a folder with a results.json)")
     lines = [_line(p) for p in finished]
-    check_models([(line["row"], line["model"]) for line in lines if "model" in line], patterns)
+    check_models([(line["row"], str(line["model"])) for line in lines if "model" in line], patterns)
+    by_key: dict[tuple, list[str]] = {}
+    for path, line in zip(finished, lines, strict=True):
+        by_key.setdefault(tuple(line[k] for k in KEY), []).append(str(path))
+    for paths in by_key.values():
+        if len(paths) > 1:
+            print(f"warning: {' and '.join(paths)} have one row, split and seed; the one with more steps counts, of "
+                  "equal ones the last", flush=True)
     return lines
 
 
@@ -72,19 +79,25 @@ def _line(run_dir: pathlib.Path) -> dict[str, Any]:
     for key in COLUMNS[1:]:
         value, needed = line.get(key), key in (*KEY, "steps")
         kind, name = (int, "a whole number") if key in WHOLE else (int | float, "a number")
-        if not isinstance(value, kind) and (needed or value is not None):
+        fits = is_number(value) and isinstance(value, kind)
+        if not fits and (needed or value is not None):
             raise errors.UserError(f"runs={run_dir}: results.json has {key}={value}, which must be {name}")
     tracked = [m["test_error_percent"] for m in files.read_json_lines(run_dir / "metrics.jsonl")
-               if "test_error_percent" in m and m["step"] <= line["steps"]]
+               if is_number(m.get("test_error_percent")) and m["step"] <= line["steps"]]
     if len(tracked) >= LAST:
         line["median_of_last_20_test_error_percent"] = statistics.median(tracked[-LAST:])
-    path = run_dir / "evaluation.json"
+    path = run_dir / "evaluation" / f"test-importance{LIKELIHOOD_SAMPLES}.json"
     evaluated = files.read_json(path, "runs") if path.is_file() else {}
     asked = {"dataset": line.get("dataset"), "split": "test", "step": line["steps"],
              "num_importance_samples": LIKELIHOOD_SAMPLES}
-    if all(evaluated.get(k) == v for k, v in asked.items()):
+    if all(evaluated.get(k) == v for k, v in asked.items()) and is_number(evaluated.get("log_likelihood_nats")):
         line["log_likelihood_nats"] = evaluated["log_likelihood_nats"]
     return line
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value that was read is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
 def read_table(path: os.PathLike | str, columns: Sequence[str], counter: str) -> pd.DataFrame:

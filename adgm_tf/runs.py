@@ -21,13 +21,14 @@ FOLDERS = {"last": "checkpoints", "best": "best"}
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run's configuration, data and model, with the weights of `step`."""
+    """A run's configuration, data and model, with the weights of `step`, the last or the best of it."""
 
     path: pathlib.Path
     config: Config
     splits: splits_lib.Splits
     model: systems.Model
     step: int
+    weights: str = "last"
 
     def evaluator(self, num_samples: int | None = None, classifier: str | None = None) -> Evaluator:
         """Returns what evaluates the model; `num_samples` samples of a and the classifier are the run's if not given.
@@ -67,7 +68,7 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
     step, passed_over = checkpoints.restore_weights(model, averages, path / folder)
     for line in passed_over:
         print(line, flush=True)
-    return Run(path, config, splits, model, step)
+    return Run(path, config, splits, model, step, weights)
 
 
 def examples(run: Run, split: str, dataset: str | None = None, data_dir: str | None = None) -> splits_lib.Examples:

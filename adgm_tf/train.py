@@ -27,7 +27,7 @@ def main() -> None:
         print(f"{stop} and saved; to go on: python -m adgm_tf.train --run_dir={stop.run_dir}", flush=True)
         sys.exit(128 + stop.number)
     for name in ("test_error_percent", "transductive_error_percent", "test_bound_nats", "seconds"):
-        if name in measured:
+        if measured.get(name) is not None:
             print(f"{name}: {measured[name]:.2f}")
     print(f"run directory: {measured['run_dir']}")
 

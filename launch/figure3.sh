@@ -13,7 +13,7 @@ mkdir -p "$launch/figure3"
 draw() {
   "$PYTHON" -m adgm_tf.evaluate --run_dir="$1" ${data_dir[@]+"${data_dir[@]}"}
   cp "$1/figures/kl_per_unit.png" "$launch/figure3/$2.png"
-  cp "$1/evaluation.json" "$launch/figure3/$2.json"
+  cp "$1/evaluation/test.json" "$launch/figure3/$2.json"
 }
 
 draw "$run_dir" kl_per_unit

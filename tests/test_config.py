@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -191,20 +192,41 @@ def test_a_configuration_is_written_as_plain_json(tmp_path):
     assert stored["hidden_units"] == list(Config().hidden_units)
 
 
-@pytest.mark.parametrize("field", [f for f in FIELDS if f.metadata["resumable"]], ids=lambda f: f.name)
-def test_a_resumed_run_may_change_how_it_runs(field):
-    stored = Config(learning_rate_schedule="constant")
+def affecting(*kinds):
+    return [f for f in FIELDS if f.metadata["affects"] in kinds]
+
+
+def test_every_option_says_what_it_affects():
+    assert affecting(config_lib.RESULT, config_lib.MEASUREMENT, config_lib.NOTHING) == list(FIELDS)
+    assert {f.name for f in affecting(config_lib.MEASUREMENT)} == {"num_eval_samples", "classifier", "eval_batch_size"}
+    for name in ("xla", "compute_dtype", "tf32", "num_steps", "num_epochs", "seed", "split_seed"):
+        assert name in {f.name for f in affecting(config_lib.RESULT)}
+    for name in ("data_dir", "run_dir", "strategy", "devices", "track_test", "eval_every"):
+        assert name in {f.name for f in affecting(config_lib.NOTHING)}
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda f: f.name)
+def test_an_option_makes_another_experiment_by_what_it_affects(field):
+    one, other = Config(), dataclasses.replace(Config(), **{field.name: OTHERS[field.name]})
+    for kind in (config_lib.RESULT, config_lib.MEASUREMENT, config_lib.NOTHING):
+        assert config_lib.same(one, other, kind) is (field.metadata["affects"] != kind)
+
+
+@pytest.mark.parametrize("field", affecting(config_lib.MEASUREMENT, config_lib.NOTHING), ids=lambda f: f.name)
+def test_a_resumed_run_may_change_what_affects_no_result(field):
+    stored = Config()
     resumed = config_lib.resume(stored, {field.name: OTHERS[field.name]})
     assert resumed == dataclasses.replace(stored, **{field.name: OTHERS[field.name]})
 
 
-@pytest.mark.parametrize("field", [f for f in FIELDS if not f.metadata["resumable"]], ids=lambda f: f.name)
+@pytest.mark.parametrize("field", affecting(config_lib.RESULT), ids=lambda f: f.name)
 def test_a_resumed_run_may_not_become_another(field):
     value = OTHERS[field.name]
     with pytest.raises(errors.UserError) as caught:
         config_lib.resume(Config(), {field.name: value, "run_dir": "there"})
+    shown = os.path.relpath(value) if field.name == "features_run" else as_text(value)
     assert str(caught.value) == ("run_dir=there: holds a run of another configuration: "
-                                 f"{field.name} is {as_text(field.default)}, not {as_text(value)}")
+                                 f"{field.name} is {as_text(field.default)}, not {shown}")
 
 
 def test_a_resumed_run_names_every_field_that_differs():

@@ -64,9 +64,32 @@ def test_what_a_user_asks_goes_through_the_features(pair, m1):
     y, z = building.classes(B), building.normal([B, building.Z], 2)
     np.testing.assert_allclose(whole.generate(y, z), m1.generate(None, alone.generate(y, z)), rtol=1e-5)
     np.testing.assert_allclose(objectives.unlabelled_bound_of(whole, x, 1, building.seed(1)),
-                               objectives.unlabelled_bound_of(alone, z1, 1, building.seed(1)), rtol=1e-5)
-    kl, expected = (of.kl_per_unit(v, building.seed(1))["z"] for of, v in ((whole, x), (alone, z1)))
+                               objectives.unlabelled_bound_of(alone, drawn(whole, x), 1, building.seed(1)), rtol=1e-5)
+    kl, expected = (of.kl_per_unit(v, building.seed(1))["z"] for of, v in ((whole, x), (alone, drawn(whole, x))))
     np.testing.assert_allclose(kl, expected, rtol=1e-4)
+    np.testing.assert_allclose(objectives.log_likelihood_of(whole, x, 3, building.seed(1)),
+                               objectives.log_likelihood_of(alone, drawn(whole, x), 3, building.seed(1)), rtol=1e-5)
+
+
+def drawn(whole, x):
+    return whole.features(x, seeds.fold(building.seed(1), seeds.Draw.FEATURES))
+
+
+def test_the_bound_of_a_second_stage_is_that_of_its_training(pair):
+    """The mean over draws of z1 ~ q(z1|x); at the mean of z1 it is another number."""
+    whole, alone = pair
+    for model in pair:
+        building.scatter_weights(model, 0.2)
+    x, count = examples(), 400
+    many = tf.repeat(x, count, 0)
+    found = objectives.unlabelled_bound_of(whole, many, 1, building.seed(1)).numpy().reshape(B, count)
+    z1 = whole.observe(many, building.seed(2))
+    trained = objectives.per_example(whole, z1[:0], tf.zeros([0], tf.int32), z1, building.objective(),
+                                     building.seed(3), training=False)["unlabelled/bound"].numpy().reshape(B, count)
+    error = np.sqrt((found.var(1) + trained.var(1)) / count)
+    assert np.all(np.abs(found.mean(1) - trained.mean(1)) < 5 * error)
+    at_the_mean = objectives.unlabelled_bound_of(alone, tf.repeat(whole.observe(x), count, 0), 1, building.seed(1))
+    assert np.any(np.abs(at_the_mean.numpy().reshape(B, count).mean(1) - trained.mean(1)) > 5 * error)
 
 
 @pytest.mark.parametrize("name", ["adgm", "sdgm", "m2"])

@@ -54,7 +54,7 @@ def test_measures_errors_and_no_bound(run):
 def test_evaluates(run):
     done = process.forked("evaluate", f"--run_dir={run}", cwd=run)
     assert done.code == 0, done
-    found = json.loads((run / "evaluation.json").read_text())
+    found = json.loads((run / "evaluation/test.json").read_text())
     measured = json.loads((run / "results.json").read_text())
     assert found["error_percent"] == pytest.approx(measured["test_error_percent"])
     assert set(found) == {"dataset", "split", "step", "num_examples", "classifier", "num_samples", "error_percent",

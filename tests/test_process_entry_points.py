@@ -83,7 +83,7 @@ def test_run_directory_is_the_record(digits):
     after = sorted(str(p.relative_to(cwd / "run")) for p in (cwd / "run").rglob("*") if p.is_file())
     figures = ["analogies", "confusion_matrix", "kl_per_unit", "reconstructions", "samples"]
     assert [p for p in after if p.startswith("figures/")] == [f"figures/{n}.png" for n in figures]
-    assert {"evaluation.json", "export/1/saved_model.pb", "export/1/classes.txt"} <= set(after)
+    assert {"evaluation/test.json", "export/1/saved_model.pb", "export/1/classes.txt"} <= set(after)
     assert not [p for p in after if "/." in p or p.startswith(".")]
 
 
@@ -168,7 +168,7 @@ def test_tensorboard_has_the_configuration(events):
 
 def test_evaluation(digits):
     cwd, _, ends = digits
-    found = json.loads((cwd / "run" / "evaluation.json").read_text())
+    found = json.loads((cwd / "run" / "evaluation" / "test.json").read_text())
     results = json.loads((cwd / "run" / "results.json").read_text())
     assert found["split"] == "test"
     assert found["num_examples"] == 200
@@ -230,6 +230,6 @@ def test_full_mnist(tmp_path):
     assert done.code == 0, done
     assert "100 labelled, 59,000 unlabelled, 1,000 validation and 10,000 test examples of 10 classes" in done.out
     assert process.forked("evaluate", "--run_dir=run", cwd=tmp_path, env=process.NO_NETWORK).code == 0
-    found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    found = json.loads((tmp_path / "run" / "evaluation" / "test.json").read_text())
     assert found["num_examples"] == 10000
     assert 0 < found["error_percent"] < 95

@@ -74,3 +74,29 @@ def test_features_are_those_of_an_m1_on_the_same_data(stages):
         assert process.is_one_error(done), done
         assert message in done.err
         assert not (cwd / "other").exists()
+
+
+def test_a_second_stage_on_another_m1_than_its_own_is_one_line(stages, tmp_path):
+    cwd, _ = stages
+    for name in ("m1", "m2"):
+        shutil.copytree(cwd / name, tmp_path / name)
+    other = process.forked("train", *process.TINY, "--model=m1", "--num_labels=0", "--num_steps=20", "--seed=1",
+                           "--run_dir=other", cwd=tmp_path)
+    assert other.code == 0
+    before = (tmp_path / "m2/config.json").read_bytes()
+    for flags in (("--features_run=other",), ("--features_run=other", "--num_eval_samples=3")):
+        done = process.forked("train", "--run_dir=m2", *flags, cwd=tmp_path)
+        assert process.is_one_error(done), done
+        assert done.err.startswith("error: features_run=other: its m1 has other weights than the one that this run")
+        assert (tmp_path / "m2/config.json").read_bytes() == before
+
+
+def test_features_of_features_are_one_line(stages, tmp_path):
+    cwd, _ = stages
+    middle = process.forked("train", *process.TINY, "--model=m1", "--num_labels=0", "--num_steps=20",
+                            f"--features_run={cwd / 'm1'}", "--run_dir=middle", cwd=tmp_path)
+    assert middle.code == 0, middle
+    done = process.forked("train", *process.TINY, "--model=m2", "--features_run=middle", "--run_dir=m2", cwd=tmp_path)
+    assert process.is_one_error(done), done
+    assert "features_run=middle: its m1 sees the features of another run" in done.err
+    assert not (tmp_path / "m2").exists()

@@ -73,7 +73,7 @@ def test_two_replicas_are_one_device_with_their_noise(mirrored):
 def test_two_replicas_are_used_where_there_is_one(mirrored, tmp_path):
     done = process.forked("evaluate", f"--run_dir={mirrored}", cwd=tmp_path)
     assert done.code == 0, done
-    found = json.loads((mirrored / "evaluation.json").read_text())
+    found = json.loads((mirrored / "evaluation/test.json").read_text())
     measured = json.loads((mirrored / "results.json").read_text())
     assert found["bound_nats"] == pytest.approx(measured["test_bound_nats"], rel=1e-5)
     assert runs.load(str(mirrored)).step == STEPS

@@ -1,11 +1,14 @@
 import concurrent.futures
+import contextlib
 import json
 
 import pandas as pd
 import process
 import pytest
 
-from adgm_tf import errors, reporting
+from adgm_tf import convergence, errors, files, reporting
+
+LIKELIHOOD = "evaluation/test-importance1000.json"
 
 
 def finished(folder, cpu="a", **results):
@@ -150,16 +153,53 @@ def test_the_likelihood_is_that_of_the_last_weights_on_the_test_set(tmp_path, ch
     finished(tmp_path / "m1" / "0", split_seed=0, dataset="mnist")
     evaluated = {"dataset": "mnist", "split": "test", "step": 10, "num_importance_samples": 1000,
                  "log_likelihood_nats": -85.0, **changes}
-    (tmp_path / "m1" / "0" / "evaluation.json").write_text(json.dumps(evaluated))
+    files.write_json(tmp_path / "m1" / "0" / LIKELIHOOD, evaluated)
     found, = reporting.collect([f"{tmp_path}/m1/*"])
     assert found.get("log_likelihood_nats") == (-85.0 if taken else None)
 
 
 def test_a_damaged_file_of_a_run_is_one_line(runs):
-    for name in ("evaluation.json", "results.json"):
-        (runs / "adgm" / "0" / name).write_text("{")
-        with pytest.raises(errors.UserError, match=rf"^runs=.*adgm/0: {name} cannot be read \("):
+    for name in (LIKELIHOOD, "results.json"):
+        path = runs / "adgm" / "0" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{")
+        with pytest.raises(errors.UserError, match=rf"^runs=.*adgm/0.*: {path.name} cannot be read \("):
             reporting.collect([f"{runs}/*/*"])
+
+
+WRONG = [None, True, "text", "", [], [1], {}, {"a": 1}, -1, 1e400, float("nan"), 10**400]
+
+
+@pytest.mark.parametrize("name", ["results.json", "config.json", LIKELIHOOD, "metrics.jsonl"])
+def test_an_edited_file_ends_in_one_line_or_is_read(tmp_path, name):
+    """Every value of every file of a run, replaced by whatever a hand may put there: no other error than a line."""
+    whole = {"results.json": {"test_error_percent": 1.0, "steps": 50, "seed": 0, "split_seed": 0, "model": "m2",
+                              "seconds": 2.0, "dataset": "digits"},
+             "config.json": {"model": "m2", "seed": 0, "split_seed": 0},
+             LIKELIHOOD: {"dataset": "digits", "split": "test", "step": 50, "num_importance_samples": 1000,
+                          "log_likelihood_nats": -5.0},
+             "metrics.jsonl": {"step": 50, "set": "valid", "test_error_percent": 2.0, "epoch": 1.0, "seconds": 3.0}}
+    for key in whole[name]:
+        for number, value in enumerate(WRONG):
+            folder = tmp_path / f"{key}-{number}" / "row" / "0"
+            for other, values in whole.items():
+                path = folder / other
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(values | ({key: value} if other == name else {})))
+            for read in (lambda f=folder: reporting.markdown(reporting.merged([], reporting.collect([str(f)]))),
+                         lambda f=folder: convergence.update(f / "curves.csv", convergence.collect([str(f)]))):
+                with contextlib.suppress(errors.UserError):
+                    read()
+
+
+def test_two_runs_of_one_row_split_and_seed_are_named(tmp_path, capsys):
+    for number, steps in enumerate((5, 9)):
+        finished(tmp_path / "adgm" / str(number), split_seed=0, steps=steps)
+    found = reporting.merged([], reporting.collect([f"{tmp_path}/*/*"]))
+    assert [line["steps"] for line in found] == [9]
+    assert capsys.readouterr().out == (
+        f"warning: {tmp_path}/adgm/0 and {tmp_path}/adgm/1 have one row, split and seed; the one with more steps "
+        "counts, of equal ones the last\n")
 
 
 @pytest.mark.parametrize(("changes", "named"), [({"steps": None}, "steps=None"), ({"split_seed": "a"}, "split_seed=a"),

@@ -17,9 +17,9 @@ def test_several_workers_take_no_named_devices(monkeypatch):
 
 def test_one_device_leaves_a_cluster_aside(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", CLUSTER)
-    assert not strategy.is_chief_of_cluster(Config())
-    assert strategy.is_chief_of_cluster(Config(strategy="one_device"))
-    assert job._settled({"strategy": "one_device"}).run_dir.startswith("runs/")
+    assert not strategy.leads(Config().strategy)
+    assert strategy.leads("one_device")
+    assert str(job._run_dir({"strategy": "one_device"})).startswith("runs/")
     for several in ({}, {"strategy": "multi_worker"}):
         with pytest.raises(errors.UserError, match=r"^run_dir=: must be given to several workers"):
-            job._settled(several)
+            job._run_dir(several)

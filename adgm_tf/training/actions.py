@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tqdm
 
+from adgm_tf import config as config_lib
 from adgm_tf import figures, files, pictures
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Examples, Splits
@@ -45,7 +48,7 @@ class Record:
     def add(self, writer: str, step: int, scalars: dict[str, float]) -> None:
         """Writes scalars of one step to both records."""
         with self.path.open("a") as stream:
-            stream.write(json.dumps({"step": step, "set": writer, **scalars}) + "\n")
+            stream.write(json.dumps(files.plain({"step": step, "set": writer, **scalars})) + "\n")
         with self.writers[writer].as_default(step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
@@ -58,7 +61,7 @@ def describe_run(record: Record, config: Config, notes: list[str]) -> None:
     shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in config.to_json().items()}
     rows = "\n".join(f"| {k} | {'' if v is None else v} |" for k, v in shown.items())
     values = {f.name: shown[f.name] for f in dataclasses.fields(config)
-              if shown[f.name] is not None and not f.metadata["resumable"]}
+              if shown[f.name] is not None and f.metadata["affects"] == config_lib.RESULT}
     with record.writers["train"].as_default(0):
         tf.summary.text("configuration", f"| field | value |\n|---|---|\n{rows}")
         tf.summary.text("what it comes to", "\n\n".join(notes))
@@ -172,25 +175,39 @@ class Pictures:
     seed: int
 
     def __call__(self, event: Event) -> None:
-        """Records one set of pictures."""
+        """Records one set of pictures; one that cannot be drawn is a line, and training goes on."""
+        with self.trainer.evaluation_weights():
+            drawn = self._drawn()
+        with self.record.writers["train"].as_default(event.step):
+            for name, draw in drawn.items():
+                try:
+                    draw()
+                except Exception as error:  # noqa: BLE001  (a picture is worth no training)
+                    print(f"picture {name} cannot be drawn ({type(error).__name__}: {error})", flush=True)
+        self.record.writers["train"].flush()
+
+    def _drawn(self) -> dict[str, Callable[[], None]]:
+        """What the model draws, and how it gets into TensorBoard, by name."""
         model, splits = self.trainer.model, self.splits
         pool = splits.unlabelled if len(splits.unlabelled) else splits.labelled
-        shown = tf.constant(splits.scaling(pool.x[:RECONSTRUCTED]))
+        given = tf.constant(splits.scaling(pool.x[:RECONSTRUCTED]))
         first = Examples(pool.x[:KL_EXAMPLES], pool.y[:KL_EXAMPLES], pool.index[:KL_EXAMPLES])
-        with self.trainer.evaluation_weights():
-            kl = self.evaluator.kl_per_unit(first)
-            names = pictures.row_names(model, splits.class_names)
-            drawn = {"samples by class": (pictures.class_grid(model, 10, self.seed), names),
-                     "reconstructions": (pictures.reconstructions(model, shown), ["given", "reconstructed"])}
-            if model.has_classes:
-                rows = [f"example {i}" for i in range(len(shown))]
-                drawn["analogies"] = (pictures.analogies(model, shown, self.seed), rows)
-        with self.record.writers["train"].as_default(event.step):
+        kl = self.evaluator.kl_per_unit(first)
+        names = pictures.row_names(model, splits.class_names)
+        drawn = {"samples by class": (pictures.class_grid(model, 10, self.seed), names),
+                 "reconstructions": (pictures.reconstructions(model, given), ["given", "reconstructed"])}
+        if model.has_classes:
+            rows = [f"example {i}" for i in range(len(given))]
+            drawn["analogies"] = (pictures.analogies(model, given, self.seed), rows)
+
+        def of_kl():
             for letter, values in kl.items():
                 tf.summary.histogram(f"kl_per_unit/{letter}", values)
                 tf.summary.scalar(f"active_units/{letter}", np.sum(values > figures.ACTIVE_NATS))
             tf.summary.image("KL per unit", figures.kl_per_unit(kl)[None])
-            for name, (values, names) in drawn.items():
-                tf.summary.image(name, figures.examples(values.numpy(), splits.x_shape, names)[None])
-        self.record.writers["train"].flush()
 
+        def of_examples(name, values, names):
+            tf.summary.image(name, figures.examples(values.numpy(), splits.x_shape, names)[None])
+
+        return {"KL per unit": of_kl} | {name: functools.partial(of_examples, name, *given)
+                                         for name, given in drawn.items()}

@@ -21,7 +21,7 @@ USED = ("model", "dataset", "data_dir", "run_dir", "num_labels", "num_valid", "n
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Fits and measures the baseline, unless that has been done; returns the results of its run directory.
+    """Fits and measures the baseline, unless that has been done; returns the results of its run directory, held here.
 
     Raises:
       UserError: something given cannot be; nothing has been written then.
@@ -29,7 +29,7 @@ def run(config: Config) -> dict[str, Any]:
     if config.label_count(None) == 0:
         raise errors.UserError(f"num_labels=0: {config.model} learns from labels; give at least one a class")
     run_dir = pathlib.Path(config.run_dir)
-    if not strategy_lib.is_chief_of_cluster(config):
+    if not strategy_lib.leads(config.strategy):
         print(f"{config.model} is fitted by the first worker alone; nothing to do here", flush=True)
         return {"run_dir": config.run_dir}
     splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
@@ -37,8 +37,7 @@ def run(config: Config) -> dict[str, Any]:
         splits_lib.check(splits, run_dir)
     notes = [f"{config.model} on {config.dataset}: {run_dir}", splits_lib.describe(splits), *_unused(config)]
     print("\n".join(notes), flush=True)
-    with files.held(run_dir):
-        return _fit(config, run_dir, splits)
+    return _fit(config, run_dir, splits)
 
 
 def _fit(config: Config, run_dir: pathlib.Path, splits: splits_lib.Splits) -> dict[str, Any]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import datetime
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors, evaluation, family, files
+from adgm_tf import errors, evaluation, family, files, systems
 from adgm_tf.config import Config
 from adgm_tf.data import sources
 from adgm_tf.data import splits as splits_lib
@@ -24,10 +25,6 @@ from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.step import Trainer
 
-# What may be asked of a finished run without measuring it again.
-NOT_MEASURED = ("run_dir", "data_dir", "strategy", "devices", "profile_steps", "steps_per_call", "eval_every",
-                "checkpoint_every", "keep_checkpoints", "track_test")
-
 
 def run(given: Mapping[str, Any]) -> dict[str, Any]:
     """Trains the run that the given fields of `Config` name, or goes on with it; returns its results.
@@ -36,39 +33,63 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
       UserError: something given cannot be; nothing has been written then.
       Interrupted: a signal came; the run has been saved.
     """
-    config = _settled(given)
-    if config.model in family.FITTED:
-        return fitted.run(config)
-    strategy = strategy_lib.make(config)
-    splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
-    if (pathlib.Path(config.run_dir) / splits_lib.FILE).exists():
-        splits_lib.check(splits, config.run_dir)
-    plan = plan_lib.make(config, splits)
-    trainer = Trainer(config, plan, splits, strategy, models.system(config))
-    notes = [splits_lib.describe(splits), *plan.notes]
-    print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
-    run_dir = pathlib.Path(config.run_dir)
-    chief = strategy_lib.is_chief(strategy)
-    with tempfile.TemporaryDirectory() as elsewhere:
-        write_dir = run_dir if chief else pathlib.Path(elsewhere)
-        with files.held(write_dir):
-            return _train(config, trainer, splits, write_dir, notes)
+    run_dir = _run_dir(given)
+    # The lock comes first: what is read and written of the run is this process's from here on.
+    with _written_to(run_dir, given) as write_dir:
+        config = _settled({**given, "run_dir": str(run_dir)})
+        if config.model in family.FITTED:
+            return fitted.run(config)
+        strategy = strategy_lib.make(config)
+        splits = splits_lib.split(sources.load(config.dataset, config.data_dir), config)
+        if (run_dir / splits_lib.FILE).exists():
+            splits_lib.check(splits, run_dir)
+        plan = plan_lib.make(config, splits)
+        trainer = Trainer(config, plan, splits, strategy, models.system(config))
+        notes = [splits_lib.describe(splits), *plan.notes]
+        print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
+        return _train(config, trainer, splits, write_dir, notes)
+
+
+def _run_dir(given: Mapping[str, Any]) -> pathlib.Path:
+    """Returns the given run directory or a fresh one.
+
+    Raises:
+      UserError: it cannot be one.
+    """
+    run_dir = given.get("run_dir", "")
+    files.check_local(run_dir, "run_dir")
+    if not run_dir:
+        if strategy_lib.has_several_workers(given.get("strategy", Config.strategy)):
+            raise errors.UserError("run_dir=: must be given to several workers, the same to each")
+        return pathlib.Path(fresh_run_dir(Config(**given)))
+    path = pathlib.Path(run_dir)
+    if path.exists() and not (path / "config.json").exists() and (not path.is_dir() or files.contents(path)):
+        raise errors.UserError(f"run_dir={run_dir}: exists and holds no run; name a folder that is empty or new")
+    return path
+
+
+@contextlib.contextmanager
+def _written_to(run_dir: pathlib.Path, given: Mapping[str, Any]) -> Iterator[pathlib.Path]:
+    """Yields the locked run directory; to all but the first of several workers a folder that vanishes."""
+    kind = given.get("strategy")
+    if kind is None and (run_dir / "config.json").exists():
+        kind = config_lib.read(run_dir).strategy
+    if strategy_lib.leads(kind or Config.strategy):
+        with files.held(run_dir):
+            yield run_dir
+    else:
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield pathlib.Path(elsewhere)
 
 
 def _settled(given: Mapping[str, Any]) -> Config:
-    """Returns the configuration of a fresh run, or of the one in the given run directory."""
-    run_dir = given.get("run_dir", "")
-    strategy = given.get("strategy", Config.strategy)
-    if not run_dir and (strategy == "multi_worker" or (strategy == "auto" and "TF_CONFIG" in os.environ)):
-        raise errors.UserError("run_dir=: must be given to several workers, the same to each")
-    if run_dir and (pathlib.Path(run_dir) / "config.json").exists():
-        config = config_lib.resume(config_lib.read(run_dir), given)
-        config_lib.check_can_go_on(run_dir)
-        return config
-    if run_dir and pathlib.Path(run_dir).exists() and (
-            not pathlib.Path(run_dir).is_dir() or any(pathlib.Path(run_dir).iterdir())):
-        raise errors.UserError(f"run_dir={run_dir}: exists and holds no run; name a folder that is empty or new")
-    return Config(**{**given, "run_dir": run_dir or fresh_run_dir(Config(**given))})
+    """Returns the configuration of a fresh run, or of the one in the run directory."""
+    run_dir = given["run_dir"]
+    if not (pathlib.Path(run_dir) / "config.json").exists():
+        return Config(**given)
+    config = config_lib.resume(config_lib.read(run_dir), given)
+    config_lib.check_can_go_on(run_dir)
+    return config
 
 
 def fresh_run_dir(config: Config) -> str:
@@ -82,8 +103,14 @@ def fresh_run_dir(config: Config) -> str:
 def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
            notes: list[str]) -> dict[str, Any]:
     kept = checkpoints.Checkpoints(trainer, pathlib.Path(config.run_dir), write_dir, config.keep_checkpoints)
+    features = _values(trainer.model)
     for line in kept.restore():
         print(line, flush=True)
+    if not all(map(np.array_equal, features, _values(trainer.model))):
+        raise errors.UserError(f"features_run={config.features_run}: its m1 has other weights than the one that this "
+                               "run was begun with")
+    if trainer.step > trainer.plan.num_steps:
+        raise errors.UserError(f"num_steps={trainer.plan.num_steps}: the run has taken {trainer.step} steps already")
     if (finished := _finished(config, trainer)) is not None:
         print("has been trained", flush=True)
         return finished
@@ -118,13 +145,18 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
     return measured
 
 
+def _values(model: systems.Model) -> list[np.ndarray]:
+    """Returns the weights of the features before the model, if there are any."""
+    features = getattr(model, "features", None)
+    return [v.numpy() for v in features.variables] if features else []
+
+
 def _finished(config: Config, trainer: Trainer) -> dict[str, Any] | None:
     """Returns the results of a run that has nothing left to do: they are those of the machine that trained it."""
     path = pathlib.Path(config.run_dir) / "results.json"
     if trainer.step < trainer.plan.num_steps or not path.is_file():
         return None
-    same = {name: getattr(config, name) for name in NOT_MEASURED}
-    if dataclasses.replace(config_lib.read(config.run_dir), **same) != config:
+    if not config_lib.same(config_lib.read(config.run_dir), config, config_lib.RESULT, config_lib.MEASUREMENT):
         return None
     found = files.read_json(path, "run_dir")
     return found if found.get("steps") == trainer.step else None

@@ -95,7 +95,7 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
             mean, last = trainer.train(end - step)
         elapsed = time.perf_counter() - start
         seconds += elapsed
-        _check_finite(last, trainer.step)
+        _check_finite(last, trainer)
         examples = (end - step) * (plan.labelled_batch_size + plan.unlabelled_batch_size)
         event = Event(end, end / plan.steps_per_epoch, mean, examples / elapsed, seconds,
                       end == plan.num_steps)
@@ -109,9 +109,11 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
     return seconds, between
 
 
-def _check_finite(terms: dict[str, float], step: int) -> None:
+def _check_finite(terms: dict[str, float], trainer: Trainer) -> None:
     bad = [f"{name} is {value}" for name, value in terms.items() if not math.isfinite(value)]
+    if not bad and not trainer.weights_are_finite():
+        bad = ["a weight is not a number"]
     if bad:
         raise errors.UserError(
-            f"loss: not finite at step {step}: {', '.join(bad)}; the checkpoints before it are kept. "
+            f"loss: not finite at step {trainer.step}: {', '.join(bad)}; the checkpoints before it are kept. "
             "A new run with a lower --learning_rate or --clip_norm, or another --normalization, may help")

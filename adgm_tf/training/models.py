@@ -35,6 +35,9 @@ def _features(config: Config, x_shape: tuple[int, ...], is_image: bool, num_clas
         if getattr(stored, field) != needed:
             raise errors.UserError(f"features_run={run_dir}: its {field} must be {needed}, and is "
                                    f"{getattr(stored, field)}")
+    if stored.features_run:
+        raise errors.UserError(f"features_run={run_dir}: its m1 sees the features of another run, "
+                               f"{stored.features_run}; it must see the examples themselves")
     m1 = model_lib.build(stored, x_shape, is_image, num_classes)
     folder = pathlib.Path(run_dir) / "checkpoints"
     _, passed_over = checkpoints.restore_weights(m1, step.averages_of(m1, stored), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 from collections.abc import Callable
@@ -23,13 +24,13 @@ def measure(evaluator: Evaluator, splits: Splits, sees_labels: bool) -> dict[str
     """Returns test error, bound, and transductive error: on the unlabelled images whose labels are hidden.
 
     A classifier has no bound; nothing is measured on examples that there are none of, nor an error without labels.
-
-    Raises:
-      UserError: the bound is not finite.
     """
     measured = {}
     if evaluator.model.is_generative and len(splits.test):
         measured["test_bound_nats"] = evaluator.bound_nats(splits.test)
+        if not math.isfinite(measured["test_bound_nats"]):
+            print(f"test bound: is {measured['test_bound_nats']}; a test example lies too far from those of training",
+                  flush=True)
     return measured | (measure_errors(evaluator.error_percent, splits) if sees_labels else {})
 
 

@@ -57,6 +57,7 @@ class Trainer:
         self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
             else self.loss_and_gradients
+        self._finite = tf.function(self._all_finite, autograph=False)
         self._vote = tf.function(self._count_votes, autograph=False)
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
 
@@ -75,6 +76,13 @@ class Trainer:
                                         self.arrays)
         mean = sums.numpy() / max(int(count), 1)
         return tuple(dict(zip(self.names, v.tolist(), strict=True)) for v in (mean, last.numpy()))
+
+    def weights_are_finite(self) -> bool:
+        """Whether all weights are: a last step with a finite loss may still have spoilt them."""
+        return bool(self._finite())
+
+    def _all_finite(self) -> tf.Tensor:
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in self.model.trainable_variables])
 
     @contextlib.contextmanager
     def evaluation_weights(self) -> Iterator[None]:

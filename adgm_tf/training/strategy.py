@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import sys
+import threading
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from adgm_tf import errors
+from adgm_tf.cli import LOST_WORKER_STATUS
 from adgm_tf.config import Config
 
 
@@ -29,12 +34,12 @@ def make(config: Config) -> tf.distribute.Strategy:
 
 def _make(config: Config) -> tf.distribute.Strategy:
     kind = config.strategy
-    if _has_several_workers(config):
-        _check_cluster(os.environ["TF_CONFIG"])
+    if has_several_workers(kind):
         if config.devices:
             raise errors.UserError(f"devices={','.join(config.devices)}: not with several workers, which take all of "
                                    "their GPUs; CUDA_VISIBLE_DEVICES hides some")
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with _patience(config.worker_timeout):
+            return tf.distribute.MultiWorkerMirroredStrategy()
     if kind == "one_device" and len(config.devices) > 1:
         raise errors.UserError(f"devices={','.join(config.devices)}: strategy=one_device takes one; use mirrored")
     _make_logical_cpus(config.devices)
@@ -47,10 +52,35 @@ def _make(config: Config) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def _has_several_workers(config: Config) -> bool:
-    if config.strategy == "multi_worker" and "TF_CONFIG" not in os.environ:
+@contextlib.contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Ends the process in one line if the block, which waits for other workers in C++, takes longer."""
+    def leave():
+        print(f"error: worker_timeout={seconds:g}: the other workers of TF_CONFIG were not met in that time",
+              file=sys.stderr, flush=True)
+        os._exit(LOST_WORKER_STATUS)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def has_several_workers(kind: str) -> bool:
+    """Whether a strategy of this kind spans the workers of TF_CONFIG.
+
+    Raises:
+      UserError: TF_CONFIG is missing or malformed.
+    """
+    if kind == "multi_worker" and "TF_CONFIG" not in os.environ:
         raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG")
-    return config.strategy == "multi_worker" or (config.strategy == "auto" and "TF_CONFIG" in os.environ)
+    several = kind == "multi_worker" or (kind == "auto" and "TF_CONFIG" in os.environ)
+    if several:
+        _check_cluster(os.environ["TF_CONFIG"])
+    return several
 
 
 def _check_cluster(text: str) -> None:
@@ -58,7 +88,10 @@ def _check_cluster(text: str) -> None:
         cluster = json.loads(text)
         addresses = cluster["cluster"][cluster["task"]["type"]]
         addresses[int(cluster["task"]["index"])]
-    except (ValueError, LookupError, TypeError):
+        ports = [int(a.rpartition(":")[2]) for job in cluster["cluster"].values() for a in job]
+        if not all(0 < port < 2**16 for port in ports) or int(cluster["task"]["index"]) < 0:
+            raise ValueError
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise errors.UserError(f"TF_CONFIG={text}: must be JSON that names a cluster and this worker's place in it, as "
                                '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
                                ) from None
@@ -86,22 +119,13 @@ def _check_devices(devices: tuple[str, ...]) -> None:
             raise errors.unknown("devices", device, known)
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the run directory: the only one, or the first of several workers."""
-    resolver = strategy.cluster_resolver
-    return resolver is None or _leads(resolver)
-
-
-def is_chief_of_cluster(config: Config) -> bool:
-    """Whether this process is the only one or the first of several, without waiting for the others.
+def leads(kind: str) -> bool:
+    """Whether this process writes the run directory: the only one, or the first of several, without waiting for them.
 
     Raises:
       UserError: TF_CONFIG is missing or malformed.
     """
-    if not _has_several_workers(config):
-        return True
-    _check_cluster(os.environ["TF_CONFIG"])
-    return _leads(tf.distribute.cluster_resolver.TFConfigClusterResolver())
+    return not has_several_workers(kind) or _leads(tf.distribute.cluster_resolver.TFConfigClusterResolver())
 
 
 def _leads(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
