@@ -43,6 +43,8 @@ def run(main: Callable[[], None], doc: str) -> None:
             sys.stdout.flush()
         except errors.UserError as error:
             _leave(str(error))
+        except errors.LostWorker as error:
+            _leave(str(error), LOST_WORKER_STATUS)
         except KeyboardInterrupt as stop:
             _stopped(stop.args[0] if stop.args else signal.SIGINT)
         except Exception as error:

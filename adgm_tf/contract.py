@@ -56,8 +56,8 @@ class Features(Protocol):
     input_dim: int
     dim: int
 
-    def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Examples [B,E] -> x [B,D], drawn with a seed, the mean without."""
+    def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None, shared_noise: bool = False) -> tf.Tensor:
+        """Examples [B,E] -> x [B,D], drawn with a seed, the mean without; examples may share their noise."""
 
     def render(self, x: tf.Tensor) -> tf.Tensor:
         """x [B,D] -> examples [B,E]."""

@@ -13,6 +13,10 @@ class UserError(Exception):
     """Wrong input; the entry points print it as one line and leave with status 2."""
 
 
+class LostWorker(Exception):
+    """Another worker is not there; the entry points print it as one line and leave with a status that means: again."""
+
+
 def unknown(name: str, value: object, known: Iterable[str]) -> UserError:
     """Returns the error for a value outside a closed set, with its nearest members first."""
     known = list(known)

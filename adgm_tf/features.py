@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from jaxtyping import Float
 
+from adgm_tf import model as model_lib
 from adgm_tf.model import GenerativeModel
 
 
@@ -21,11 +22,13 @@ class Features(tf.Module):
         super().__init__(name="features")
         self.m1, self.input_dim, self.dim = m1, m1.sizes.x_dim, m1.sizes.latent_dim
 
-    def __call__(self, x: Float[tf.Tensor, "B D"], seed: tf.Tensor | None = None) -> Float[tf.Tensor, "B Z"]:
-        """z1 ~ q(z1|x) [B,Z], or its mean without a seed."""
+    def __call__(self, x: Float[tf.Tensor, "B D"], seed: tf.Tensor | None = None,
+                 shared_noise: bool = False) -> Float[tf.Tensor, "B Z"]:
+        """z1 ~ q(z1|x) [B,Z], or its mean without a seed; examples may share their noise."""
         q_z_given_x = self.m1.conditionals["q_z"]({"x": x[None, :, None, :]}, training=False)
-        z = q_z_given_x.mean() if seed is None else q_z_given_x.sample(seed=seed)
-        return z[0, :, 0]
+        if seed is None:
+            return q_z_given_x.mean()[0, :, 0]
+        return model_lib.draw(q_z_given_x, 1, seed, shared_noise)[0, :, 0]
 
     def render(self, z: Float[tf.Tensor, "B Z"]) -> Float[tf.Tensor, "B D"]:
         """E[x|z1] [B,D]."""

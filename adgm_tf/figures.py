@@ -40,7 +40,7 @@ def image_grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
         images = np.pad(images, [(0, 0)] * 4 + [(0, 1)])
     rows, columns, height, width, channels = images.shape
     framed = np.ones((rows, columns, height + gap, width + gap, channels))
-    framed[:, :, :height, :width] = np.clip(images, 0, 1)
+    framed[:, :, :height, :width] = np.clip(np.nan_to_num(images), 0, 1)
     grid = framed.transpose(0, 2, 1, 3, 4).reshape(rows * (height + gap), columns * (width + gap), channels)
     grid = np.pad(grid, ((gap, 0), (gap, 0), (0, 0)), constant_values=1)
     return np.round(255 * np.broadcast_to(grid, (*grid.shape[:2], 3))).astype(np.uint8)

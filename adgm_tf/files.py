@@ -132,7 +132,7 @@ def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
       BlockingIOError: another process has the folder, and this one is not to wait.
     """
     folder = pathlib.Path(folder)
-    made = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     handle = _lock(folder / LOCK, wait)
     try:
         yield
@@ -140,6 +140,9 @@ def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
         (folder / LOCK).unlink(missing_ok=True)
         if made and not contents(folder):
             shutil.rmtree(folder, ignore_errors=True)
+            for path in made[1:]:
+                with contextlib.suppress(OSError):
+                    path.rmdir()
         os.close(handle)
 
 

@@ -90,9 +90,10 @@ class GenerativeModel(tf.Module):
         """Whether the model has a y."""
         return self.row.q_y is not None
 
-    def observe(self, examples: Float[tf.Tensor, "B E"], seed: tf.Tensor | None = None) -> Float[tf.Tensor, "B D"]:
+    def observe(self, examples: Float[tf.Tensor, "B E"], seed: tf.Tensor | None = None,
+                shared_noise: bool = False) -> Float[tf.Tensor, "B D"]:
         """x: the examples themselves, or their features, drawn with a seed, their mean without."""
-        return self.features(examples, seed) if self.features else examples
+        return self.features(examples, seed, shared_noise) if self.features else examples
 
     def render(self, x: Float[tf.Tensor, "B D"]) -> Float[tf.Tensor, "B E"]:
         """The way back from x to examples."""
@@ -119,7 +120,7 @@ class GenerativeModel(tf.Module):
         q_a_given_x = self.conditionals["q_a"]({"x": _over_samples(x)}, training=training, update=update)
         if self.row.deterministic:
             return Auxiliary(q_a_given_x.mean(), no_density, num_samples)
-        a = _draw(q_a_given_x, num_samples, seed, shared_noise)
+        a = draw(q_a_given_x, num_samples, seed, shared_noise)
         return Auxiliary(a, q_a_given_x.log_prob(a), num_samples)
 
     def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], training: bool = False,
@@ -164,7 +165,7 @@ class GenerativeModel(tf.Module):
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
         given_seen = given if seen is None else given | {"x": _over_samples(seen)}
         q_z = self._of("q_z", given_seen, training, update)
-        z = _draw(q_z, auxiliary.num_samples, seed, shared_noise)
+        z = draw(q_z, auxiliary.num_samples, seed, shared_noise)
         given["z"] = z
         reconstruction = self._of("p_x", given, training, update).log_prob(given["x"])
         p_z = distributions.standard_normal(self.sizes.latent_dim)
@@ -222,7 +223,7 @@ class GenerativeModel(tf.Module):
         y = self.q_y(x, auxiliary.value).mode()[:, :, None] if self.has_classes else None
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
         q_z = self._of("q_z", given)
-        given["z"] = _draw(q_z, 1, seeds.fold(seed, seeds.Draw.LATENT))
+        given["z"] = draw(q_z, 1, seeds.fold(seed, seeds.Draw.LATENT))
         pairs = {"z": (q_z, distributions.standard_normal(self.sizes.latent_dim))}
         if self.row.p_a is not None:
             pairs["a"] = (self._of("q_a", given), self._p_a(given))
@@ -313,11 +314,10 @@ def _over_samples(value: tf.Tensor) -> tf.Tensor:
     return value[None, :, None, :]
 
 
-def _draw(q: tfd.Distribution, num_samples: int, seed: tf.Tensor, shared_noise: bool = False) -> tf.Tensor:
+def draw(q: tfd.Distribution, num_samples: int, seed: tf.Tensor, shared_noise: bool = False) -> tf.Tensor:
     """Draws K samples a row: [K,B,S,n] from a batch [K,B,S], or from [1,B,S] without repeating its parameters."""
     if shared_noise:
-        noise = tf.random.stateless_normal([num_samples, 1, 1, q.event_shape[0]], seed)
-        return q.mean() + q.stddev() * noise
+        return q.mean() + q.stddev() * seeds.normal([num_samples, 1, 1, q.event_shape[0]], seed)
     if q.batch_shape[0] == num_samples:
         return q.sample(seed=seed)
     return tf.squeeze(q.sample(num_samples, seed=seed), 1)

@@ -246,17 +246,19 @@ def _unit(v: tf.Tensor) -> tf.Tensor:
     return v * tf.math.rsqrt(tf.reduce_sum(v * v, -1, keepdims=True) + 1e-12)
 
 
-def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int,
-                        seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
+def unlabelled_bound_of(model: GenerativeModel, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
+                        shared_noise: bool = False) -> Float[tf.Tensor, " B"]:
     """-U(x) [B] with every class and fresh samples, nats: the bound by which runs are compared.
 
     Where features stand before the model they are drawn, as in training: at their means the bound would be another's.
+    With `shared_noise` the examples share theirs, so that no answer depends on the rest of the batch.
     """
-    x = model.observe(x, seeds.fold(seed, seeds.Draw.FEATURES))
-    auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY))
+    x = model.observe(x, seeds.fold(seed, seeds.Draw.FEATURES), shared_noise)
+    auxiliary = model.sample_auxiliary(x, num_samples, seeds.fold(seed, seeds.Draw.AUXILIARY),
+                                       shared_noise=shared_noise)
     q_y = model.q_y(x, auxiliary.value) if model.has_classes else None
     classes, entropy = _classes(q_y, exact, 0, seed)
-    terms = model.terms(x, classes.y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT))
+    terms = model.terms(x, classes.y, auxiliary, seeds.fold(seed, seeds.Draw.LATENT), shared_noise=shared_noise)
     return unlabelled_bound(terms, classes, entropy)
 
 

@@ -1,4 +1,8 @@
-"""A run as a SavedModel: `serving_default`, `encode`, `generate`, `reconstruct` and `bound` on plain tensors."""
+"""A run as a SavedModel: `serving_default`, `encode`, `generate`, `reconstruct` and `bound` on plain tensors.
+
+Inputs and outputs have names of their own and the noise is a constant, so that every signature converts to ONNX and
+LiteRT.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,12 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf import interrupts, objectives, seeds
+from adgm_tf import files, interrupts, objectives, seeds
 from adgm_tf.data.splits import Splits
 from adgm_tf.runs import Run
 from adgm_tf.systems import Model
+
+NOT_BYTES = "images: every pixel is 0 or 1; images come as uint8 from 0 to 255, not as real numbers in [0, 1]"
 
 
 class Exported:
@@ -33,12 +39,12 @@ class Exported:
 
     def __init__(self, model: Model, splits: Splits, num_samples: int, seed: int, classifier: str):
         self._model, self._splits, self._num_samples = model, splits, num_samples
+        self._names_classes = model.has_classes and len(splits.labelled) > 0
         self._classifier = objectives.CLASSIFIERS[classifier]
         self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         dtype, name = (splits.x_dtype, "images") if splits.is_image else (splits.scaling.dtype, "vectors")
-        self._output = name
         x = tf.TensorSpec([None, *splits.x_shape], dtype, name)
-        self.functions = {"classify": _function(self._classify, x)} if model.has_classes else {}
+        self.functions = {"classify": _function(self._classify, x)} if self._names_classes else {}
         if model.is_generative:
             self.functions |= {"encode": _function(self._encode, x), "reconstruct": _function(self._reconstruct, x),
                                "bound": _function(self._bound, x), "generate": self._generator()}
@@ -52,7 +58,7 @@ class Exported:
         return module
 
     def signatures(self) -> dict[str, Callable]:
-        """Returns the signatures by name: `serving_default` is `classify`, or `encode` without classes."""
+        """Returns the signatures by name: `serving_default` is `classify`, or `encode` where no label was learnt."""
         names = {name: "serving_default" if name == "classify" else name for name in self.functions}
         found = {names[name]: f.get_concrete_function() for name, f in self.functions.items()}
         return found if "serving_default" in found else {"serving_default": found["encode"], **found}
@@ -64,6 +70,12 @@ class Exported:
         return _function(self._generate, tf.TensorSpec([None], tf.int32, "label"), z)
 
     def _seen(self, x: tf.Tensor) -> tf.Tensor:
+        """What the model sees of examples; those of another shape, and images given as real numbers, are refused."""
+        x = tf.ensure_shape(x, [None, *self._splits.x_shape])
+        if x.dtype == tf.uint8:
+            given_as_bytes = (tf.reduce_max(tf.cast(x, tf.int32)) > 1) | (tf.shape(x)[0] == 0)
+            with tf.control_dependencies([tf.debugging.Assert(given_as_bytes, [NOT_BYTES])]):
+                x = tf.identity(x)
         scaling = self._splits.scaling
         offset, scale = (np.asarray(v, scaling.dtype) for v in (scaling.offset, scaling.scale))
         flat = tf.cast((tf.cast(x, scaling.dtype) - offset) * scale, tf.float32)
@@ -87,19 +99,20 @@ class Exported:
         named = {"z": code.z}
         if self._model.row.q_a is not None:
             named["a"] = code.a
-        return named | ({"label": code.y} if self._model.has_classes else {})
+        return named | ({"label": code.y} if self._names_classes else {})
 
     def _generate(self, label: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {self._output: self._given(self._model.generate(label, z))}
+        return {"generated": self._given(self._model.generate(label, z))}
 
     def _generate_without_class(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {self._output: self._given(self._model.generate(None, z))}
+        return {"generated": self._given(self._model.generate(None, z))}
 
     def _reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {self._output: self._given(self._model.reconstruct(self._seen(x)))}
+        return {"reconstructed": self._given(self._model.reconstruct(self._seen(x)))}
 
     def _bound(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"bound_nats": objectives.unlabelled_bound_of(self._model, self._seen(x), 1, self._seed)}
+        return {"bound_nats": objectives.unlabelled_bound_of(self._model, self._seen(x), self._num_samples, self._seed,
+                                                             shared_noise=True)}
 
 
 def _function(function: Callable, *specs: tf.TensorSpec) -> Callable:
@@ -116,14 +129,17 @@ def write(run: Run, num_samples: int | None = None) -> pathlib.Path:
     target = folder / str(max(versions, default=0) + 1)
     with _folder_replacing(target) as temporary, interrupts.put_off():
         tf.saved_model.save(exported.module(), str(temporary), exported.signatures())
-        (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in run.splits.class_names))
+        if "classify" in exported.functions:
+            (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in run.splits.class_names))
     return target
 
 
 @contextlib.contextmanager
 def _folder_replacing(target: pathlib.Path):
     """Yields a temporary folder that becomes `target` if the block succeeds and vanishes if it does not."""
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
+    for left in target.parent.glob(f"{files.TEMPORARY}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=target.parent))
     try:
         yield temporary
         temporary.chmod(0o755)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -32,6 +34,21 @@ def of_run(seed: int) -> tf.Tensor:
 
 def fold(seed: tf.Tensor, *data: tf.Tensor | int) -> tf.Tensor:
     """Returns fold_in(... fold_in(seed, data[0]) ..., data[-1]), int32 [2]."""
-    for value in data:
-        seed = tf.random.experimental.stateless_fold_in(seed, value)
+    with _outside_of_graphs(seed, *data):
+        for value in data:
+            seed = tf.random.experimental.stateless_fold_in(seed, value)
     return seed
+
+
+def normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+    """Returns noise N(0,1) of a known shape; a constant where the seed is one, so that no random operation is left."""
+    if tf.executing_eagerly() or tf.is_symbolic_tensor(seed):
+        return tf.random.stateless_normal(shape, seed)
+    with tf.init_scope():
+        noise = tf.random.stateless_normal(shape, seed).numpy()
+    return tf.constant(noise)
+
+
+def _outside_of_graphs(*values: tf.Tensor | int) -> contextlib.AbstractContextManager:
+    """What depends on constants alone is computed while a function is traced, not by it."""
+    return contextlib.nullcontext() if any(map(tf.is_symbolic_tensor, values)) else tf.init_scope()

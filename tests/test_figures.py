@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -44,3 +47,28 @@ def test_a_confusion_matrix_of_many_classes_is_no_larger_than_one_of_thirty():
                     for n in (300, 30))
     assert many.shape == thirty.shape
     assert many.std() > 0
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+def test_images_of_any_channels_are_drawn(channels):
+    values = np.random.default_rng(0).uniform(size=(2, 3, 4 * 5 * channels))
+    assert figures.examples(values, (4, 5, channels), ["a", "b"]).shape[-1] == 3
+
+
+NAMES = ["$x", "100 $ or 5 €", "$\\frac{1}{0}$", "a" * 500, "two\nlines", "", "一二三", "<b>", "_hidden", "\\"]
+
+
+@pytest.mark.parametrize("x_shape", [(2,), (5,)])
+def test_names_of_any_kind_are_drawn(x_shape):
+    values = np.random.default_rng(0).normal(size=(len(NAMES), 3, x_shape[0]))
+    assert figures.examples(values, x_shape, NAMES).ndim == 3
+    counts = np.eye(len(NAMES), dtype=int)
+    assert max(figures.confusion(counts, tuple(NAMES), "costs $5 or $6").shape) < 3000
+
+
+def test_drawing_leaves_the_choice_of_a_backend_alone():
+    code = ("import matplotlib as mpl, numpy as np; before = dict.get(mpl.rcParams, 'backend')\n"
+            "from adgm_tf import figures\nfigures.kl_per_unit({'z': np.ones(3)})\n"
+            "figures.confusion(np.eye(2, dtype=int), ('a', 'b'), 't')\n"
+            "assert dict.get(mpl.rcParams, 'backend') is before or dict.get(mpl.rcParams, 'backend') == before")
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -83,7 +83,7 @@ def test_run_directory_is_the_record(digits):
     after = sorted(str(p.relative_to(cwd / "run")) for p in (cwd / "run").rglob("*") if p.is_file())
     figures = ["analogies", "confusion_matrix", "kl_per_unit", "reconstructions", "samples"]
     assert [p for p in after if p.startswith("figures/")] == [f"figures/{n}.png" for n in figures]
-    assert {"evaluation/test.json", "export/1/saved_model.pb", "export/1/classes.txt"} <= set(after)
+    assert {"evaluation/test-importance3.json", "export/1/saved_model.pb", "export/1/classes.txt"} <= set(after)
     assert not [p for p in after if "/." in p or p.startswith(".")]
 
 
@@ -168,7 +168,7 @@ def test_tensorboard_has_the_configuration(events):
 
 def test_evaluation(digits):
     cwd, _, ends = digits
-    found = json.loads((cwd / "run" / "evaluation" / "test.json").read_text())
+    found = json.loads((cwd / "run" / "evaluation" / "test-importance3.json").read_text())
     results = json.loads((cwd / "run" / "results.json").read_text())
     assert found["split"] == "test"
     assert found["num_examples"] == 200

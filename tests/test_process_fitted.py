@@ -74,7 +74,7 @@ def test_run_that_another_process_fits(finished, tmp_path):
     (run_dir / "results.json").unlink()
     with files.locked(run_dir):
         done = train(tmp_path, "--run_dir=run")
-    assert (done.code, done.err) == (2, "error: run_dir=run: another process trains it\n")
+    assert (done.code, done.err) == (2, "error: run_dir=run: is locked by another process, which trains it\n")
     assert not (run_dir / "results.json").exists()
 
 

@@ -137,7 +137,7 @@ def test_run_of_another_configuration(run_dir):
 
 def test_run_that_another_process_trains(run_dir):
     with files.locked(run_dir):
-        assert refused("train", run_dir) == "error: run_dir=run: another process trains it\n"
+        assert refused("train", run_dir) == "error: run_dir=run: is locked by another process, which trains it\n"
     assert process.forked("train", "--run_dir=run", cwd=run_dir.parent).code == 0
 
 

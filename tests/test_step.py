@@ -49,7 +49,7 @@ def noise_of_the_row_alone(monkeypatch):
         return q.mean() + q.stddev() * z
 
     with monkeypatch.context() as patched:
-        patched.setattr(model_lib, "_draw", draw)
+        patched.setattr(model_lib, "draw", draw)
         patched.setattr(tf.random, "stateless_normal", lambda shape, seed: tf.ones(shape))
         yield
 

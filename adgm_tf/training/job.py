@@ -20,7 +20,7 @@ from adgm_tf.data import sources
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.evaluation import Evaluator
 from adgm_tf.interrupts import Interrupts
-from adgm_tf.training import actions, checkpoints, fitted, loop, models, results
+from adgm_tf.training import actions, checkpoints, fitted, loop, memory, models, results
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.step import Trainer
@@ -44,6 +44,7 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
         if (run_dir / splits_lib.FILE).exists():
             splits_lib.check(splits, run_dir)
         plan = plan_lib.make(config, splits)
+        memory.check(config, splits)
         trainer = Trainer(config, plan, splits, strategy, models.system(config))
         notes = [splits_lib.describe(splits), *plan.notes]
         print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
@@ -139,10 +140,26 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
             kept.save()
             stop.run_dir = config.run_dir
             raise
+    _check_not_spoilt(trainer, evaluator, splits)
     measured = _results(config, trainer, splits, evaluator, kept, spent)
     files.write_json(write_dir / "results.json", measured)
     actions.describe_results(record, trainer.step, measured)
     return measured
+
+
+def _check_not_spoilt(trainer: Trainer, evaluator: Evaluator, splits: splits_lib.Splits) -> None:
+    """Makes sure that the last step, whose loss was finite before it, has left a model that says something.
+
+    Raises:
+      UserError: it has not.
+    """
+    pool = splits.unlabelled if len(splits.unlabelled) else splits.labelled
+    some = pool.take(np.arange(min(len(pool), 100)))
+    with trainer.evaluation_weights():
+        found = evaluator.bound_nats(some) if trainer.model.is_generative else evaluator.probs(some)
+    if not np.all(np.isfinite(found)):
+        raise errors.UserError(f"loss: not finite after step {trainer.step}, the last one; a new run with a lower "
+                               "--learning_rate may help")
 
 
 def _values(model: systems.Model) -> list[np.ndarray]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import sys
-import threading
-from collections.abc import Iterator
 
 import tensorflow as tf
 
 from adgm_tf import errors
-from adgm_tf.cli import LOST_WORKER_STATUS
 from adgm_tf.config import Config
+from adgm_tf.training import workers
 
 
 def make(config: Config) -> tf.distribute.Strategy:
@@ -38,8 +34,10 @@ def _make(config: Config) -> tf.distribute.Strategy:
         if config.devices:
             raise errors.UserError(f"devices={','.join(config.devices)}: not with several workers, which take all of "
                                    "their GPUs; CUDA_VISIBLE_DEVICES hides some")
-        with _patience(config.worker_timeout):
-            return tf.distribute.MultiWorkerMirroredStrategy()
+        cluster = json.loads(os.environ["TF_CONFIG"])
+        workers.meet([address for job in cluster["cluster"].values() for address in job],
+                     cluster["cluster"][cluster["task"]["type"]][int(cluster["task"]["index"])], config.worker_timeout)
+        return tf.distribute.MultiWorkerMirroredStrategy()
     if kind == "one_device" and len(config.devices) > 1:
         raise errors.UserError(f"devices={','.join(config.devices)}: strategy=one_device takes one; use mirrored")
     _make_logical_cpus(config.devices)
@@ -50,23 +48,6 @@ def _make(config: Config) -> tf.distribute.Strategy:
     if config.devices:
         return tf.distribute.OneDeviceStrategy(config.devices[0])
     return tf.distribute.get_strategy()
-
-
-@contextlib.contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Ends the process in one line if the block, which waits for other workers in C++, takes longer."""
-    def leave():
-        print(f"error: worker_timeout={seconds:g}: the other workers of TF_CONFIG were not met in that time",
-              file=sys.stderr, flush=True)
-        os._exit(LOST_WORKER_STATUS)
-
-    timer = threading.Timer(seconds, leave)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def has_several_workers(kind: str) -> bool:
