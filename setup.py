@@ -17,7 +17,10 @@ setuptools.setup(
     license="MIT",
     license_files=["LICENSE"],
     packages=setuptools.find_packages(include=["adgm_tf", "adgm_tf.*"]),
-    python_requires=">=3.11,<3.12",
+    python_requires=">=3.11,<3.14",
+    classifiers=["Programming Language :: Python :: 3.11", "Programming Language :: Python :: 3.12",
+                 "Programming Language :: Python :: 3.13"],
+    entry_points={"console_scripts": ["adgm=adgm_tf.__main__:main"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tf-keras>=2.21,<2.22",
@@ -34,10 +37,14 @@ setuptools.setup(
         "psutil>=7.2,<8",
         "requests>=2.34,<3",
         "scikit-learn>=1.9,<2",
+        "scipy>=1.17,<2",
         "tqdm>=4.70,<5",
     ],
     extras_require={
+        # For NVIDIA GPUs: the CUDA libraries that TensorFlow names.
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # For exports in ONNX and LiteRT.
+        "export": ["ai-edge-litert>=2.3,<3", "onnx>=1.23,<2", "onnxruntime>=1.32,<2", "tf2onnx>=1.17,<2"],
         "test": ["beartype>=0.23,<0.24", "pytest>=9.2,<10", "pytest-xdist>=3.8,<4",
                  "ruff>=0.17,<0.18"],
     },

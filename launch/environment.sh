@@ -1,7 +1,7 @@
 # Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON;
 # `keep_to_core N` keeps what a script starts from then on to one core; `claimed FILE` shares work between scripts.
-# EXTRA names an extra to install too, such as test; $PYTHON chooses the Python that makes the environment,
-# $VENV where it goes.
+# EXTRA names extras to install too, such as test or test,export; $PYTHON chooses the Python that makes the environment, the
+# newest of those that will do if it names none; $VENV where it goes.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${VENV:-$ROOT/.venv}"
@@ -9,14 +9,14 @@ VENV="${VENV:-$ROOT/.venv}"
 made() { [ -x "$VENV/bin/python" ] && { [ -x "$VENV/bin/pip" ] || compgen -G "$VENV/.installed-*" >/dev/null; }; }
 base=""
 if ! made; then
-  for candidate in "${PYTHON:-}" python3.11 python3; do
-    if [ -n "$candidate" ] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+  for candidate in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3.11 python3; do
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
       base="$candidate"
       break
     fi
   done
   if [ -z "$base" ]; then
-    echo "error: no Python 3.11 found; name one in PYTHON" >&2
+    echo "error: no Python 3.11, 3.12 or 3.13 found; name one in PYTHON" >&2
     exit 2
   fi
 fi
@@ -29,7 +29,7 @@ made || "$base" -m venv "$VENV"
 PYTHON="$VENV/bin/python"
 # setup.py decides what is installed: nothing to do while it is as it was. Every extra brings the package.
 stamp="$VENV/.installed-${EXTRA:-package}"
-if [ -z "$(find "$VENV" -maxdepth 1 -name ".installed-${EXTRA:-*}" -newer "$ROOT/setup.py")" ]; then
+if [ -z "$(find "$VENV" -maxdepth 1 -name ".installed-${EXTRA:-*}" -newer "$ROOT/setup.py" 2>/dev/null)" ]; then
   echo "installing adgm_tf into $VENV"
   if ! "$PYTHON" -m pip install --disable-pip-version-check --editable "$ROOT${EXTRA:+[$EXTRA]}" >"$VENV/install.log" 2>&1; then
     tail -n 20 "$VENV/install.log" >&2

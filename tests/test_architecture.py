@@ -15,7 +15,7 @@ from adgm_tf.training import schedules
 
 PACKAGE = pathlib.Path(adgm_tf.__file__).parent
 ROOMS = (
-    ("errors", "family", "interrupts", "__init__"),
+    ("errors", "family", "interrupts", "__init__", "__main__"),
     ("files", "cli"),
     ("config",),
     ("seeds", "metrics", "distributions", "figures", "contract", "precision"),
@@ -167,3 +167,33 @@ def test_an_import_defines_no_flag(name):
     outside = [node for node in SOURCES[name].body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     calls = (ast.unparse(n.func) for node in outside for n in ast.walk(node) if isinstance(n, ast.Call))
     assert not any(call.startswith("flags.DEFINE") for call in calls)
+
+
+def test_every_entry_point_is_a_command():
+    from adgm_tf import __main__
+    assert sorted(__main__.COMMANDS) == sorted(ENTRY_POINTS)
+    shown = run("import sys; sys.argv = ['adgm']\nfrom adgm_tf import __main__\n__main__.main()\n"
+                "print([m for m in ('tensorflow', 'absl') if m in sys.modules])").splitlines()
+    assert [line.split()[0] for line in shown[2:-1]] == list(__main__.COMMANDS)
+    assert shown[-1] == "[]"
+
+
+STATE = """
+import logging, os, signal, sys
+import matplotlib as mpl, sklearn, tensorflow as tf, tensorflow_datasets, tensorflow_probability, tf_keras
+def state():
+    return {
+        'environment': dict(os.environ), 'backend': dict.get(mpl.rcParams, 'backend'), 'stdout': sys.stdout,
+        'signals': {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)},
+        'tf32': tf.config.experimental.tensor_float_32_execution_enabled(), 'hook': sys.excepthook,
+        'logging': logging.getLogger('tensorflow').level}
+before = state()
+import MODULES
+after = state()
+print([k for k in before if before[k] is not after[k] and before[k] != after[k]])
+"""
+
+
+def test_an_import_changes_nothing_outside_the_package():
+    modules = ", ".join(f"adgm_tf.{name}" for name in SOURCES if not name.endswith("__"))
+    assert run(STATE.replace("MODULES", modules)).splitlines()[-1] == "[]"

@@ -140,7 +140,7 @@ def test_q_z_looks_at_what_it_is_shown_and_p_describes_x(model):
     terms = model.terms(x, y, auxiliary, seed, seen=seen)
     given = {"x": x[None, :, None], "a": auxiliary.value, "y": y}
     q_z = model._of("q_z", given | {"x": seen[None, :, None]})
-    given["z"] = model_lib._draw(q_z, K, seed)
+    given["z"] = model_lib.draw(q_z, K, seed)
     np.testing.assert_array_equal(terms.kl_z, model.terms(seen, y, auxiliary, seed).kl_z)
     np.testing.assert_allclose(terms.reconstruction, model._of("p_x", given).log_prob(given["x"]), rtol=1e-5)
     if model.row.p_a:

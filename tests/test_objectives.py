@@ -28,7 +28,7 @@ def shared_noise(monkeypatch):
         noise = tf.random.stateless_normal([num_samples, rows, 1, q.event_shape[-1]], seed)
         return q.mean() + q.stddev() * tf.repeat(noise, q.batch_shape[1] // rows, 1)
 
-    monkeypatch.setattr(model_lib, "_draw", draw)
+    monkeypatch.setattr(model_lib, "draw", draw)
 
 
 def force_drawn_class(monkeypatch, rank):

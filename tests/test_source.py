@@ -213,5 +213,5 @@ def test_what_is_said_of_a_split_counts_the_unknown_labels():
 
 
 def test_names_of_labels_are_read_once():
-    assert labels.names_of([1, 2, -1], "labels") == ["1", "2", None]
+    assert labels.names_of([1, 2, -1], "labels").tolist() == ["1", "2", None]
     assert inputs.shown((2, 3)) == "2 x 3"

@@ -13,7 +13,7 @@ from adgm_tf import errors
 UNKNOWN = -1
 
 
-def names_of(y: Any, what: str) -> list[str | None]:
+def names_of(y: Any, what: str) -> np.ndarray:
     """Returns the name of each label [N]; None for -1, None, NaN and empty text, all of them unknown labels.
 
     Args:
@@ -23,20 +23,24 @@ def names_of(y: Any, what: str) -> list[str | None]:
     Raises:
       UserError: they are not one a row, or numbers that are not whole.
     """
+    import pandas as pd
     labels = np.asarray(y)
     if labels.ndim != 1:
         hint = "; of one-hot rows take the argmax" if labels.ndim == 2 else ""
         raise errors.UserError(f"{what}: are {' x '.join(map(str, labels.shape))}, and must be one label a row{hint}")
-    return [_name(label, row, what) for row, label in enumerate(labels.tolist())]
+    places, distinct = pd.factorize(labels.astype(object) if labels.dtype.kind in "US" else labels)
+    names = np.array([*(_name(label, places, i, what) for i, label in enumerate(distinct.tolist())), None], object)
+    return names[places]
 
 
-def _name(label: Any, row: int, what: str) -> str | None:
+def _name(label: Any, places: np.ndarray, place: int, what: str) -> str | None:
     if isinstance(label, bytes):
         label = label.decode(errors="replace")
-    if label is None or label in ("", UNKNOWN) or label != label:
+    if label in ("", UNKNOWN):
         return None
     if isinstance(label, numbers.Real):
         if label != int(label):
+            row = int(np.argmax(places == place))
             raise errors.UserError(f"{what}: row {row} is {label:g}, and must be a whole number or a name")
         return str(int(label))
     return str(label)
@@ -44,7 +48,7 @@ def _name(label: Any, row: int, what: str) -> str | None:
 
 def classes_of(names: Iterable[str | None]) -> tuple[str, ...]:
     """Returns the classes that occur among names, in the order of numbers if all are, else of the alphabet."""
-    found = {name for name in names if name is not None}
+    found = set(names) - {None}
     return tuple(sorted(found, key=int if all(map(_is_whole, found)) else str))
 
 
@@ -66,7 +70,8 @@ def indexed(y: Any, class_names: Sequence[str], what: str) -> np.ndarray:
         places = {None: UNKNOWN, **{name: i for i, name in enumerate(class_names)}}
         indices = {str(i): i for i in range(len(class_names))}
         names = names_of(y, what)
-        found = np.array([places.get(name, indices.get(name, UNKNOWN - 1)) for name in names], np.int64)
+        known = {name: places.get(name, indices.get(name, UNKNOWN - 1)) for name in set(names)}
+        found = np.array([known[name] for name in names], np.int64)
         fits = found >= UNKNOWN
     if not np.all(fits):
         row = int(np.argmin(fits))
