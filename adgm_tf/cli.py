@@ -20,6 +20,7 @@ T = TypeVar("T")
 USER_ERROR_STATUS = 2
 # EX_TEMPFAIL of sysexits.h: what launchers of several workers may try again.
 LOST_WORKER_STATUS = 75
+HELP = {f"{dashes}{name}" for dashes in ("-", "--") for name in ("help", "helpshort", "helpfull", "helpxml", "?")}
 # Numbers of malloc.h, and bytes.
 _MALLOC_PARAMETERS = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**28), "M_MMAP_THRESHOLD": (-3, 2**25)}
 
@@ -68,11 +69,22 @@ def run(main: Callable[[], None], doc: str) -> None:
     sys.stdout = _Outliving(sys.stdout)
     try:
         _check_text(sys.argv)
+        if HELP & set(sys.argv[1:]):
+            _show_help(guarded)
         app.run(guarded)
     except errors.UserError as error:
         _leave(str(error))
     except UnicodeDecodeError as error:
         _leave(f"flagfile: must be text in UTF-8, and has the byte 0x{error.object[error.start]:02x}")
+
+
+def _show_help(main: Callable[[list[str]], None]) -> None:
+    """Shows the help that absl shows, and leaves with 0, where absl leaves with 1."""
+    try:
+        app.run(main)
+    except SystemExit:
+        sys.stdout.flush()
+        sys.exit(0)
 
 
 class _Outliving:

@@ -28,6 +28,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TIMEOUT = 240
+OF_OTHERS = ("TF_CONFIG", "TF_CPP_MIN_LOG_LEVEL", "EXTRA", "VENV", "PYTHON")
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9") | {
     "no_proxy": "", "NO_PROXY": ""}
 TINY = ("--dataset=digits", "--hidden_units=16,16", "--auxiliary_dim=4", "--latent_dim=4", "--steps_per_call=10",
@@ -87,7 +88,7 @@ def forked(entry: str, *flags: str, cwd: os.PathLike | str, env: dict[str, str] 
 
 def environment(changes: dict[str, str] | None = None) -> dict[str, str]:
     """Returns the environment of a process: without what a cluster, a GPU or a terminal would change."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("TF_CONFIG", "TF_CPP_MIN_LOG_LEVEL")}
+    kept = {k: v for k, v in os.environ.items() if k not in OF_OTHERS}
     path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
     return kept | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1"} | (changes or {})
 

@@ -7,7 +7,7 @@ from sklearn.svm import SVC
 from adgm_tf.baselines import atlas_rbf
 from adgm_tf.baselines.fitted import FITTED
 from adgm_tf.config import Config
-from adgm_tf.data import sources
+from adgm_tf.data import source, sources
 from adgm_tf.data import splits as splits_lib
 
 TINY = atlas_rbf.Options(num_charts=6, examples_per_chart=5, chart_dim=2, overlap=3, width=2.0)
@@ -139,3 +139,18 @@ def test_where_no_label_reaches_every_class_is_as_probable():
     there = dataclasses.replace(splits.test, x=island, y=np.zeros(30, np.int32), index=np.arange(30))
     np.testing.assert_array_equal(predict_proba(there), 0.5)
     assert predict_proba(splits.test).max() > 0.9
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_labels_that_nobody_knows_take_part_in_nothing(name):
+    """The answer is that of the same examples with these labels hidden, whatever stands behind -1."""
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    x = (rng.normal(size=(120, 4)) + 4 * np.eye(4)[y]).astype(np.float32)
+    known = np.where(np.arange(120) < 30, y, -1)
+    given, hidden = (splits_lib.split(source.Source("own", x, labels, x[:9], y[:9], ("a", "b", "c")),
+                                      Config(num_labels=number)) for labels, number in ((known, "all"), (known, "30")))
+    probs = [FITTED[name](splits, 0)(splits.test) for splits in (given, hidden)]
+    np.testing.assert_allclose(*probs, rtol=1e-6)
+    assert np.mean(probs[0].argmax(-1) == y[:9]) > 0.8
+    assert np.isfinite(probs[0]).all()

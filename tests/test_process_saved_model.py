@@ -1,4 +1,6 @@
-"""The SavedModel against the live model, in a process where the package and its libraries cannot be imported."""
+"""The SavedModel against the live model, in a process where the package and its libraries cannot be imported; and every
+signature in ONNX Runtime and in LiteRT against the SavedModel, where the extra `export` is installed.
+"""
 
 import os
 import subprocess
@@ -208,3 +210,42 @@ def test_versions_increase_and_none_is_half(exported, monkeypatch):
     assert [p.name for p in folder.iterdir()] == ["1"]
     assert saved_model.write(run).name == "2"
     assert (folder / "2" / "classes.txt").read_text() == "upper\nlower\n"
+
+
+RUNTIMES = ("sdgm", "moons", "m1")
+
+
+def assert_answers(found, answers, name):
+    expected = {k.split("/")[2]: v for k, v in answers.items() if k.startswith(f"{name}/7/")}
+    assert set(found) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("one", RUNTIMES, indirect=True)
+def test_onnx_runtime_answers_as_the_saved_model(one, tmp_path, monkeypatch):
+    convert = pytest.importorskip("tf2onnx.convert", reason="needs the extra export")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
+    run, asked, answers = one
+    for name in {k.split("/")[0] for k in answers}:
+        path = tmp_path / f"{name}.onnx"
+        monkeypatch.setattr(sys, "argv", ["convert", "--saved-model", str(run.path / "export" / "1"), "--output",
+                                          str(path), "--signature_def", name, "--opset", "17"])
+        convert.main()
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        given = {i.name: asked[i.name] for i in session.get_inputs()}
+        assert_answers(dict(zip(names, session.run(None, given), strict=True)), answers, name)
+
+
+@pytest.mark.parametrize("one", RUNTIMES, indirect=True)
+def test_litert_answers_as_the_saved_model(one):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs the extra export")
+    run, asked, answers = one
+    signatures = sorted({k.split("/")[0] for k in answers})
+    folder = str(run.path / "export" / "1")
+    converted = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=signatures).convert()
+    lite = interpreter.Interpreter(model_content=converted)
+    for name, parts in lite.get_signature_list().items():
+        found = lite.get_signature_runner(name)(**{k: asked[k] for k in parts["inputs"]})
+        assert_answers(found, answers, name)
