@@ -12,7 +12,7 @@ import json
 
 from absl import flags
 
-from adgm_tf import cli, errors, files
+from adgm_tf.host import cli, errors, files
 
 
 def define_flags() -> None:
@@ -37,19 +37,19 @@ def main() -> None:
     stored = _stored("check", values.check)["ratios"] if values.check else None
     shown = _stored("show", values.show) if values.show else None
     with cli.quietly():
-        from adgm_tf.benchmarking import processes, tables
+        from adgm_tf.experiments.speed import processes, report
     if shown:
-        print(tables.markdown(shown))
+        print(report.markdown(shown))
         return
     if values.alone:
         print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
         return
-    found = tables.run(values.quick, values.only, values.rounds)
+    found = report.run(values.quick, values.only, values.rounds)
     if values.json:
         files.write_json(values.json, found)
-    print(tables.text(found))
+    print(report.text(found))
     if stored:
-        tables.check(found, stored, values.tolerance)
+        report.check(found, stored, values.tolerance)
 
 
 def _stored(flag: str, path: str) -> dict:

@@ -13,7 +13,8 @@ from typing import Any
 
 from absl import flags
 
-from adgm_tf import errors, family, files
+from adgm_tf.host import errors, files
+from adgm_tf.model import family
 
 # The format of a run directory: what a number stands for, `resume` of an older one says.
 FORMAT = 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from adgm_tf import cli
+from adgm_tf.host import cli
 
 
 def define_flags() -> None:
@@ -28,9 +28,9 @@ def main() -> None:
     values = flags.FLAGS
     run_dir = cli.required("run_dir")
     with cli.quietly():
-        from adgm_tf import assessment, runs
-    run = runs.load(run_dir, values.weights, values.data_dir)
-    examples = runs.examples(run, values.split, values.dataset, values.data_dir)
+        from adgm_tf.runs import assessment, stored
+    run = stored.load(run_dir, values.weights, values.data_dir)
+    examples = stored.examples(run, values.split, values.dataset, values.data_dir)
     evaluator = run.evaluator(values.num_samples, values.classifier)
     found = assessment.assess(run, evaluator, examples, values.split, values.dataset,
                               values.num_importance_samples, values.label_spreading)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from adgm_tf import cli
+from adgm_tf.host import cli
 
 
 def define_flags() -> None:
@@ -22,8 +22,8 @@ def main() -> None:
     values = flags.FLAGS
     run_dir = cli.required("run_dir")
     with cli.quietly():
-        from adgm_tf import runs, saved_model
-    run = runs.load(run_dir, values.weights, values.data_dir)
+        from adgm_tf.runs import saved_model, stored
+    run = stored.load(run_dir, values.weights, values.data_dir)
     print(saved_model.write(run, values.num_samples))
 
 

@@ -12,7 +12,7 @@ import pathlib
 
 from absl import flags
 
-from adgm_tf import cli, errors, files
+from adgm_tf.host import cli, errors, files
 
 
 def define_flags() -> None:
@@ -48,34 +48,34 @@ def main() -> None:
         return
     if values.reached:
         raise errors.UserError(f"reached={','.join(values.reached)}: goes with --curves alone")
-    from adgm_tf import reporting
-    published = reporting.read_published(values.published) if values.published else {}
+    from adgm_tf.experiments import tables
+    published = tables.read_published(values.published) if values.published else {}
     stored = values.merge and values.csv and pathlib.Path(values.csv).is_file()
-    lines = reporting.merged([], reporting.collect(patterns, may_be_none=bool(stored)))
+    lines = tables.merged([], tables.collect(patterns, may_be_none=bool(stored)))
     if values.merge and values.csv:
-        lines = reporting.merge_into(values.csv, lines, values.order)
+        lines = tables.merge_into(values.csv, lines, values.order)
     elif values.csv:
-        reporting.write(reporting.in_order(lines, values.order), values.csv)
-    print(reporting.markdown(reporting.in_order(lines, values.order), published))
+        tables.write(tables.in_order(lines, values.order), values.csv)
+    print(tables.markdown(tables.in_order(lines, values.order), published))
 
 
 def _draw(patterns: list[str]) -> None:
     values = flags.FLAGS
-    from adgm_tf import convergence
+    from adgm_tf.experiments import curves
     kinds = list(dict.fromkeys(values.errors))
     for kind in kinds:
-        errors.lookup(convergence.ERRORS, "errors", kind)
-    errors.lookup(convergence.AGAINST, "against", values.against)
+        errors.lookup(curves.ERRORS, "errors", kind)
+    errors.lookup(curves.AGAINST, "against", values.against)
     if not kinds:
         raise errors.UserError("errors: names nothing to draw")
     thresholds = _thresholds(values.reached)
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
     if path == pathlib.Path(values.curves):
         raise errors.UserError(f"curves={values.curves}: must be a PNG file, another one than that of the points")
-    points = convergence.update(path, convergence.collect(patterns), values.order, values.merge)
-    convergence.draw(points, kinds, values.curves, values.tensorboard, values.against)
+    points = curves.update(path, curves.collect(patterns), values.order, values.merge)
+    curves.draw(points, kinds, values.curves, values.tensorboard, values.against)
     if thresholds:
-        print(convergence.reached(points, thresholds))
+        print(curves.reached(points, thresholds))
     print(values.curves)
 
 

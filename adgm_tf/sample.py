@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from adgm_tf import cli
+from adgm_tf.host import cli
 
 
 def define_flags() -> None:
@@ -23,9 +23,9 @@ def main() -> None:
     values = flags.FLAGS
     run_dir = cli.required("run_dir")
     with cli.quietly():
-        from adgm_tf import gallery, runs
-    run = runs.load(run_dir, values.weights, values.data_dir)
-    for path in gallery.draw(run, values.num_samples, values.num_analogies, values.seed):
+        from adgm_tf.runs import drawing, stored
+    run = stored.load(run_dir, values.weights, values.data_dir)
+    for path in drawing.draw(run, values.num_samples, values.num_analogies, values.seed):
         print(path)
 
 

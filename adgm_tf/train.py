@@ -11,8 +11,8 @@ import sys
 
 from absl import flags
 
-from adgm_tf import cli
 from adgm_tf import config as config_lib
+from adgm_tf.host import cli
 
 
 def main() -> None:
@@ -20,7 +20,8 @@ def main() -> None:
     given = config_lib.given_flags(flags.FLAGS)
     config_lib.Config(**given)
     with cli.quietly():
-        from adgm_tf.training import job, loop
+        from adgm_tf.runs import job
+        from adgm_tf.training import loop
     try:
         measured = job.run(given)
     except loop.Interrupted as stop:

@@ -3,11 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf import model as model_lib
-from adgm_tf import objectives, seeds
-from adgm_tf.conditionals import Trunk
-from adgm_tf.data import resident, source, splits
-from adgm_tf.family import FAMILY
+from adgm_tf.data import source, splits
+from adgm_tf.model import engine, seeds
+from adgm_tf.model.conditionals import Trunk
+from adgm_tf.model.family import FAMILY
+from adgm_tf.objectives import loss
+from adgm_tf.training import feed
 
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
@@ -18,9 +19,9 @@ def model(name="adgm", *, x_dim=D, auxiliary_dim=A, latent_dim=Z, num_classes=C,
           trunk=None, class_prior=(), scatter=0.3):
     """A model of the family whose weights lie far from where they start, so that no term is close to zero."""
     row = FAMILY[name]
-    sizes = model_lib.Sizes(x_dim, auxiliary_dim, latent_dim, num_classes if row.q_y else 0, likelihood,
+    sizes = engine.Sizes(x_dim, auxiliary_dim, latent_dim, num_classes if row.q_y else 0, likelihood,
                             trunk or Trunk((9, 8)), class_prior if row.q_y else ())
-    built = model_lib.GenerativeModel(row, sizes, seed=0)
+    built = engine.GenerativeModel(row, sizes, seed=0)
     if scatter:
         scatter_weights(built, scatter)
     return built
@@ -54,7 +55,7 @@ def objective(**given):
                     classification_weight=1.5, consistency="none", consistency_weight=0.7, consistency_radius=0.8,
                     entropy_weight=0.0, balance_weight=0.0, input_noise=0.0, mix_examples=False,
                     consistency_target="same", interpolation_weight=0.0)
-    return objectives.Objective(**(defaults | given))
+    return loss.Objective(**(defaults | given))
 
 
 def batch(built, labelled, unlabelled):
@@ -88,4 +89,4 @@ def split(config, src=None):
 
 def rows(batches, step):
     """The rows of the batch of one step."""
-    return resident.Rows(*(part[0] for part in batches.rows(tf.constant(step, tf.int64), tf.constant(1, tf.int64))))
+    return feed.Rows(*(part[0] for part in batches.rows(tf.constant(step, tf.int64), tf.constant(1, tf.int64))))

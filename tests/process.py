@@ -155,8 +155,6 @@ def _serve() -> None:
     """Answers a request to start with a process id, and one to wait with an exit status; a child never returns."""
     import tensorflow_datasets  # noqa: F401
 
-    from adgm_tf import assessment, gallery, saved_model  # noqa: F401
-    from adgm_tf.training import job  # noqa: F401
     gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)

@@ -7,7 +7,7 @@ from sklearn.svm import SVC
 from adgm_tf.baselines import atlas_rbf
 from adgm_tf.baselines.fitted import FITTED
 from adgm_tf.config import Config
-from adgm_tf.data import source, sources
+from adgm_tf.data import catalogue, source
 from adgm_tf.data import splits as splits_lib
 
 TINY = atlas_rbf.Options(num_charts=6, examples_per_chart=5, chart_dim=2, overlap=3, width=2.0)
@@ -82,7 +82,7 @@ def test_responsibilities_are_shared_by_the_nearest_and_sum_to_one():
 
 def given(dataset, **options):
     config = Config(dataset=dataset, **options)
-    return splits_lib.split(sources.load(dataset), config)
+    return splits_lib.split(catalogue.load(dataset), config)
 
 
 def error(predict_proba, examples):

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import errors, objectives, seeds
-from adgm_tf import model as model_lib
-from adgm_tf.benchmarking import cases, counting, measure, naive, processes, tables
 from adgm_tf.config import Config
+from adgm_tf.experiments.speed import cases, counting, measure, naive, processes, report
+from adgm_tf.host import errors
+from adgm_tf.model import engine, seeds
+from adgm_tf.objectives import loss
 
 SMALL = dict(hidden_units=(12, 9), auxiliary_dim=3, latent_dim=4)
 BY_HAND = {"exact": 15.1e6, "topk": 6.8e6, "naive": 18.7e6}
@@ -17,14 +18,14 @@ BY_HAND = {"exact": 15.1e6, "topk": 6.8e6, "naive": 18.7e6}
 def forward_multiply_adds(mode):
     """Of one labelled and one unlabelled example of the poster's model."""
     case = cases.Case(mode=mode)
-    build = naive.build if mode == "naive" else model_lib.build
+    build = naive.build if mode == "naive" else engine.build
     model = build(case.config(), (28, 28, 1), True, 10)
     objective = building.objective(class_sum=case.config().class_sum)
 
     @tf.function
     def forward():
         x = tf.zeros([2, 784])
-        terms = objectives.per_example(model, x[:1], tf.zeros([1], tf.int32), x[1:], objective, seeds.of_run(0))
+        terms = loss.per_example(model, x[:1], tf.zeros([1], tf.int32), x[1:], objective, seeds.of_run(0))
         return objective.loss({k: tf.reduce_sum(v) for k, v in terms.items()})
 
     return counting.multiply_adds(forward.get_concrete_function())
@@ -53,7 +54,7 @@ def test_a_count_leaves_out_what_no_output_needs():
 @pytest.mark.parametrize("row", ["adgm", "adgm_icml"])
 def test_naive_model_computes_the_same_weights(row):
     config = Config(model=row, class_sum="exact", **SMALL)
-    split, repeated = (build(config, (4, 4, 1), True, 3) for build in (model_lib.build, naive.build))
+    split, repeated = (build(config, (4, 4, 1), True, 3) for build in (engine.build, naive.build))
     for key, conditional in split.conditionals.items():
         copy = repeated.conditionals[key]
         first = [conditional.parts[p].weights[0] for p in copy.sizes]
@@ -98,8 +99,8 @@ def test_processes_are_measured_in_turn_and_their_medians_count(monkeypatch):
 
 def test_check_names_each_ratio_that_got_worse():
     stored = {"topk_over_exact": 2.0, "non_matmul_share_float32": 0.2, "topk_over_exact_counted": 2.0}
-    tables.check({"ratios": {"topk_over_exact": 1.9, "non_matmul_share_float32": 0.21}}, stored, 0.1)
+    report.check({"ratios": {"topk_over_exact": 1.9, "non_matmul_share_float32": 0.21}}, stored, 0.1)
     line = "topk_over_exact is 1.500, was 2.000; non_matmul_share_float32 is 0.300"
     with pytest.raises(errors.UserError, match=line):
-        tables.check({"ratios": {"topk_over_exact": 1.5, "non_matmul_share_float32": 0.3,
+        report.check({"ratios": {"topk_over_exact": 1.5, "non_matmul_share_float32": 0.3,
                                  "topk_over_exact_counted": 1.0}}, stored, 0.1)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import objectives
-from adgm_tf.conditionals import Trunk
+from adgm_tf.model.conditionals import Trunk
+from adgm_tf.objectives import bounds, class_sums, estimates, loss
 
 D, A, Z, C = 3, 2, 2, 3
 W = np.array([[1.0, 0.5], [-0.8, 1.0], [0.6, 0.5]])
@@ -124,14 +124,14 @@ def test_log_weight_is_constant_under_the_exact_posterior():
 def test_the_bounds_are_tight_under_the_exact_posterior(num_importance_samples):
     objective = building.objective(num_samples=2, num_importance_samples=num_importance_samples)
     y = tf.constant([0, 1, 2, 1])
-    terms = objectives.per_example(mixture(), X32, y, X32, objective, building.seed(3))
+    terms = loss.per_example(mixture(), X32, y, X32, objective, building.seed(3))
     np.testing.assert_allclose(terms["labelled/bound"], LOG_P_XY[range(4), y], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(terms["unlabelled/bound"], LOG_P_X, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(terms["classification"], -LOG_P_Y_GIVEN_X[range(4), y], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("build_model", [one_class, with_auxiliary])
-@pytest.mark.parametrize("quantity", [objectives.unlabelled_bound_of, objectives.log_likelihood_of])
+@pytest.mark.parametrize("quantity", [estimates.unlabelled_bound_of, estimates.log_likelihood_of])
 def test_the_bounds_of_models_without_classes_are_tight_under_the_exact_posterior(build_model, quantity):
     bound = quantity(build_model(), X32, 3, building.seed(3))
     np.testing.assert_allclose(bound, LOG_P_X_ONE_CLASS, rtol=1e-4, atol=1e-4)
@@ -155,12 +155,12 @@ def test_what_the_unlabelled_bound_misses_is_the_divergence_from_the_posterior()
     assert_mean(bound + gap, LOG_P_X)
 
 
-@pytest.mark.parametrize("class_sum", objectives.CLASS_SUMS)
+@pytest.mark.parametrize("class_sum", class_sums.CLASS_SUMS)
 def test_the_unlabelled_bound_of_both_class_sums_stays_below_log_p(class_sum):
     model = mixture(**WRONG)
     objective = building.objective(num_samples=8000, class_sum=class_sum)
     given = (X32[:0], tf.zeros([0], tf.int32), X32)
-    bound = objectives.per_example(model, *given, objective, building.seed(3))["unlabelled/bound"]
+    bound = loss.per_example(model, *given, objective, building.seed(3))["unlabelled/bound"]
     weights, log_q_y = log_weights(model, 8000, [[[0, 1, 2]]])
     expected = np.sum(np.exp(log_q_y) * (weights - log_q_y), -1).mean(0)
     np.testing.assert_allclose(bound, expected, atol=0.1)
@@ -170,9 +170,9 @@ def test_the_unlabelled_bound_of_both_class_sums_stays_below_log_p(class_sum):
 def test_a_drawn_class_inside_the_logarithm_lifts_it_above_log_p():
     given = (X32[:0], tf.zeros([0], tf.int32), X32)
     bounds = {}
-    for class_sum in objectives.CLASS_SUMS:
+    for class_sum in class_sums.CLASS_SUMS:
         objective = building.objective(num_samples=2000, num_importance_samples=4, class_sum=class_sum)
-        bounds[class_sum] = objectives.per_example(mixture(), *given, objective, building.seed(3))["unlabelled/bound"]
+        bounds[class_sum] = loss.per_example(mixture(), *given, objective, building.seed(3))["unlabelled/bound"]
     np.testing.assert_allclose(bounds["exact"], LOG_P_X, rtol=1e-4, atol=1e-4)
     assert np.all(bounds["topk"] > LOG_P_X - 0.005)
     assert np.any(bounds["topk"] > LOG_P_X + 0.01)
@@ -195,7 +195,7 @@ def test_more_importance_samples_tighten_the_labelled_bound_up_to_log_p():
 def test_the_code_groups_importance_samples_the_same_way():
     weights, _ = log_weights(mixture(**WRONG), 64, np.zeros((1, 1, 1)))
     for i in (1, 2, 8, 64):
-        bound = objectives.aggregate(tf.constant(weights[..., 0]), i)
+        bound = bounds.aggregate(tf.constant(weights[..., 0]), i)
         np.testing.assert_allclose(bound, aggregated(weights[..., 0], i).mean(0), rtol=1e-9)
 
 
@@ -211,8 +211,8 @@ def test_more_importance_samples_tighten_the_unlabelled_bound_below_log_p():
     (lambda: mixture(**WRONG), LOG_P_X), (lambda: one_class(z_shift=0.3, z_factor=1.4), LOG_P_X_ONE_CLASS)])
 def test_more_samples_take_the_log_likelihood_from_the_bound_to_log_p(build_model, log_p):
     model = build_model()
-    bound = objectives.unlabelled_bound_of(model, X32, 4096, building.seed(5)).numpy()
+    bound = estimates.unlabelled_bound_of(model, X32, 4096, building.seed(5)).numpy()
     assert np.all(bound < log_p - 0.05)
-    few = np.mean([objectives.log_likelihood_of(model, X32, 64, building.seed(5, i)) for i in range(64)], 0)
+    few = np.mean([estimates.log_likelihood_of(model, X32, 64, building.seed(5, i)) for i in range(64)], 0)
     assert np.all((few > bound) & (few < log_p + 0.03))
-    np.testing.assert_allclose(objectives.log_likelihood_of(model, X32, 4096, building.seed(5)), log_p, atol=0.06)
+    np.testing.assert_allclose(estimates.log_likelihood_of(model, X32, 4096, building.seed(5)), log_p, atol=0.06)

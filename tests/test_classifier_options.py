@@ -7,11 +7,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy.special import rel_entr
 
-from adgm_tf import model as model_lib
-from adgm_tf import objectives, seeds
-from adgm_tf.conditionals import Trunk
 from adgm_tf.config import Config
-from adgm_tf.family import FAMILY
+from adgm_tf.model import engine, seeds
+from adgm_tf.model.conditionals import Trunk
+from adgm_tf.model.family import FAMILY
+from adgm_tf.objectives import loss, regularisers
 from adgm_tf.training import plan, step
 
 tfd = tfp.distributions
@@ -22,9 +22,9 @@ SEED = building.seed(1)
 
 def noisy(name="adgm", noise=0.3, normalization="none", has_teacher=False):
     row = FAMILY[name]
-    sizes = model_lib.Sizes(building.D, building.A, building.Z, building.C, "gaussian", Trunk((9, 8), normalization),
+    sizes = engine.Sizes(building.D, building.A, building.Z, building.C, "gaussian", Trunk((9, 8), normalization),
                             classifier_trunk=Trunk((7, 6, 5), normalization, noise=noise), has_teacher=has_teacher)
-    built = model_lib.GenerativeModel(row, sizes, seed=0)
+    built = engine.GenerativeModel(row, sizes, seed=0)
     building.scatter_weights(built, 0.3)
     return built
 
@@ -44,7 +44,7 @@ def logits(built, x, **given):
 @pytest.mark.parametrize("name", [name for name, row in FAMILY.items() if row.q_y])
 def test_the_classifier_has_layers_of_its_own(name):
     config = Config(model=name, num_labels="6", hidden_units=(9, 8), classifier_units=(7, 6, 5), auxiliary_dim=3)
-    built = model_lib.build(config, (building.D,), False, building.C)
+    built = engine.build(config, (building.D,), False, building.C)
     widths = {key: [h.shape[-1] for h in (c.first_bias, *(d.kernel for d in c.hidden))]
               for key, c in built.conditionals.items()}
     assert widths.pop("q_y") == [7, 6, 5]
@@ -52,7 +52,7 @@ def test_the_classifier_has_layers_of_its_own(name):
 
 
 def test_without_layers_of_its_own_it_has_those_of_the_others():
-    built = model_lib.build(Config(hidden_units=(9, 8)), (building.D,), False, building.C)
+    built = engine.build(Config(hidden_units=(9, 8)), (building.D,), False, building.C)
     assert [d.kernel.shape for d in built.conditionals["q_y"].hidden] == [(9, 8)]
 
 
@@ -88,7 +88,7 @@ def test_there_is_noise_in_training_and_in_the_classifier_alone(monkeypatch):
     objective = building.objective(consistency="vat")
     for training in (True, False):
         asked.clear()
-        objectives.per_example(built, *building.batch(built, 3, 4), objective, SEED, training=training)
+        loss.per_example(built, *building.batch(built, 3, 4), objective, SEED, training=training)
         assert {name for name, given in asked if given} == ({"q_y_given_ax"} if training else set())
     np.testing.assert_array_equal(logits(built, building.examples(B)), logits(built, building.examples(B)))
 
@@ -97,7 +97,7 @@ def test_both_sides_of_the_consistency_term_have_the_same_noise():
     built = noisy()
     for radius, target, is_zero in ((0.0, "same", True), (0.0, "clean", False)):
         objective = building.objective(consistency="vat", consistency_radius=radius, consistency_target=target)
-        terms = objectives.per_example(built, *building.batch(built, 3, 4), objective, SEED)
+        terms = loss.per_example(built, *building.batch(built, 3, 4), objective, SEED)
         assert np.allclose(terms["consistency"], 0, atol=1e-6) is is_zero
 
 
@@ -110,7 +110,7 @@ def test_the_answer_is_held_to_its_target(target):
     x_labelled, y, x_unlabelled = building.batch(built, 3, 4)
     building.scatter_weights(built.teacher, 0.4, seed=5)
     seen = []
-    answer = objectives.Noise.answer
+    answer = regularisers.Noise.answer
 
     def spy(noise, model, x):
         found = answer(noise, model, x)
@@ -118,8 +118,8 @@ def test_the_answer_is_held_to_its_target(target):
         return found
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(objectives.Noise, "answer", spy)
-        terms = objectives.per_example(built, x_labelled, y, x_unlabelled, objective, SEED)
+        patched.setattr(regularisers.Noise, "answer", spy)
+        terms = loss.per_example(built, x_labelled, y, x_unlabelled, objective, SEED)
     x = tf.concat([x_labelled, x_unlabelled], 0)
     a = built.sample_auxiliary(x, K, seeds.fold(SEED, seeds.Draw.AUXILIARY), True).value
     hidden = seeds.fold(SEED, seeds.Draw.HIDDEN_NOISE) if target == "same" else None
@@ -138,8 +138,8 @@ def test_the_answer_is_held_to_its_target(target):
 def test_no_gradient_reaches_the_target_of_an_interpolation():
     built, probs = noisy(), tf.Variable(building.normal([K, B, building.C], 3))
     with tf.GradientTape() as tape:
-        value = objectives.interpolation(built, building.examples(B), tfd.Categorical(logits=probs),
-                                         objectives.Noise(K, SEED), building.seed(2))
+        value = regularisers.interpolation(built, building.examples(B), tfd.Categorical(logits=probs),
+                                         regularisers.Noise(K, SEED), building.seed(2))
     assert value.shape == (B,)
     assert tape.gradient(value, probs) is None
 

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import errors, objectives, seeds, systems
 from adgm_tf.baselines import ladder, perceptron, vat
 from adgm_tf.config import Config
-from adgm_tf.family import CLASSIFIERS
-from adgm_tf.training import plan, step
+from adgm_tf.host import errors
+from adgm_tf.model import seeds
+from adgm_tf.model.family import CLASSIFIERS
+from adgm_tf.objectives import regularisers
+from adgm_tf.training import plan, step, systems
 
 D, C, L, U = 6, 4, 5, 7
 SIZES = perceptron.Sizes(D, (9, 8), C)
@@ -111,14 +113,14 @@ def test_the_direction_of_vat_is_one_power_iteration():
     def divergence(r):
         return kl(p, softmax(perceptron_logits(built, wide(x) + r, [by_running(m) for m in built.running])))
 
-    d = wide(objectives._unit(building.normal(x.shape, 8)))
+    d = wide(regularisers._unit(building.normal(x.shape, 8)))
     gradient = np.stack([(divergence(d + 1e-4 * e) - divergence(d - 1e-4 * e)) / 2e-4 for e in np.eye(D)], -1)
     r = 0.7 * gradient / np.linalg.norm(gradient, axis=-1, keepdims=True)
     q_y = built.q_y(x, tf.zeros([1, L + U, 1, 0]))
     direction_seed = seeds.fold(building.seed(), 8)
-    found = objectives.virtual_adversarial(built, x, q_y, objectives.Noise(1, SEED), direction_seed, radius=0.7)
+    found = regularisers.virtual_adversarial(built, x, q_y, regularisers.Noise(1, SEED), direction_seed, radius=0.7)
     np.testing.assert_allclose(found, divergence(r), rtol=1e-2, atol=1e-5)
-    assert found.numpy().mean() > np.mean([divergence(0.7 * wide(objectives._unit(building.normal(x.shape, 9, i))))
+    assert found.numpy().mean() > np.mean([divergence(0.7 * wide(regularisers._unit(building.normal(x.shape, 9, i))))
                                            for i in range(8)])
 
 

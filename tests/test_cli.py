@@ -8,7 +8,7 @@ import threading
 import process
 import pytest
 
-from adgm_tf import interrupts
+from adgm_tf.host import interrupts
 
 SCRIPT = """
 import ctypes, psutil

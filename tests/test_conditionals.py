@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf.conditionals import NORMALIZATIONS, Conditional, Trunk
+from adgm_tf.model.conditionals import NORMALIZATIONS, Conditional, Trunk
 
 K, B, S = 2, 3, 4
 SIZES = dict(a=3, x=6, y=5, z=4)

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors
 from adgm_tf.config import Config
+from adgm_tf.host import errors
 
 FIELDS = dataclasses.fields(Config)
 OTHER = {"str": "other", "int": 7, "float": 0.25, "float | None": 0.25, "tuple[int, ...]": (3, 5),

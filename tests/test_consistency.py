@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from adgm_tf import objectives
-from adgm_tf.conditionals import Trunk
-from adgm_tf.family import FAMILY
+from adgm_tf.model.conditionals import Trunk
+from adgm_tf.model.family import FAMILY
+from adgm_tf.objectives import loss, regularisers
 
 tfd = tfp.distributions
 
@@ -32,7 +32,7 @@ def q_y_of(model, x, noise=NOISE):
 
 
 def term(model, x, radius, q_y=None):
-    return objectives.virtual_adversarial(model, x, q_y or q_y_of(model, x), objectives.Noise(K, NOISE), DIRECTION,
+    return regularisers.virtual_adversarial(model, x, q_y or q_y_of(model, x), regularisers.Noise(K, NOISE), DIRECTION,
                                           radius=radius)
 
 
@@ -139,19 +139,19 @@ def test_a_classifier_that_ignores_x_stays_finite():
 @pytest.mark.parametrize("scale", [1e-25, 1e-6, 1.0, 1e18])
 def test_unit_rows_have_length_one_at_any_scale(scale):
     v = scale * building.normal([B, 7], 1)
-    np.testing.assert_allclose(np.linalg.norm(objectives._unit(v), axis=-1), np.ones(B), rtol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(regularisers._unit(v), axis=-1), np.ones(B), rtol=1e-4)
 
 
 def test_unit_leaves_zeros_alone():
-    np.testing.assert_array_equal(objectives._unit(tf.zeros([B, 7])), np.zeros([B, 7]))
+    np.testing.assert_array_equal(regularisers._unit(tf.zeros([B, 7])), np.zeros([B, 7]))
 
 
 def test_the_term_of_the_loss_is_that_of_all_examples(adgm):
     objective = building.objective(num_samples=K, consistency="vat", consistency_radius=1.3)
     given = building.batch(adgm, 2, 3)
-    terms = objectives.per_example(adgm, *given, objective, building.seed(4))
+    terms = loss.per_example(adgm, *given, objective, building.seed(4))
     assert terms["consistency"].shape == (5,)
-    wider = objectives.per_example(adgm, *given, building.objective(
+    wider = loss.per_example(adgm, *given, building.objective(
         num_samples=K, consistency="vat", consistency_radius=0.0), building.seed(4))
     np.testing.assert_allclose(wider["consistency"], np.zeros(5), atol=1e-6)
     assert np.all(terms["consistency"] > 1e-6)

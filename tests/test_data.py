@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import errors, seeds
 from adgm_tf.config import Config
-from adgm_tf.data import resident, sources, splits, tfds_source
+from adgm_tf.data import catalogue, splits, tfds
+from adgm_tf.host import errors
+from adgm_tf.model import seeds
+from adgm_tf.training import feed
 
 BUNDLED = {"mnist5k": ((28, 28, 1), 4000, 1000, 10), "digits": ((8, 8, 1), 1597, 200, 10),
            "moons": ((2,), 1000, 1000, 2)}
@@ -18,7 +20,7 @@ COUNT = 60
 
 @pytest.fixture(scope="module", params=BUNDLED)
 def bundled(request):
-    return sources.load(request.param)
+    return catalogue.load(request.param)
 
 
 def split(src=None, **given):
@@ -31,8 +33,8 @@ def counts(examples, num_classes=3):
 
 def batches(num_replicas=1, src=None, binarize=False, shuffles=True, seed=0, labelled=4, unlabelled=7, **given):
     found = split(src, **given)
-    arrays = resident.place(found, tf.distribute.get_strategy())
-    return arrays, resident.Batches(labelled, unlabelled, len(found.labelled), len(found.unlabelled), num_replicas,
+    arrays = feed.place(found, tf.distribute.get_strategy())
+    return arrays, feed.Batches(labelled, unlabelled, len(found.labelled), len(found.unlabelled), num_replicas,
                                     float(found.scaling.scale) if found.is_image else 1.0, binarize,
                                     shuffles, seeds.of_run(seed))
 
@@ -42,7 +44,7 @@ def take(arrays, taken, step, replica=0, noise=1):
 
 
 def test_every_bundled_source_is_listed_here():
-    assert set(BUNDLED) == set(sources.SOURCES)
+    assert set(BUNDLED) == set(catalogue.SOURCES)
 
 
 def test_a_bundled_source_is_what_it_says(bundled):
@@ -63,7 +65,7 @@ def test_the_test_set_is_balanced_and_apart(bundled):
 
 
 def test_a_source_is_the_same_at_every_load(bundled):
-    again = sources.load(bundled.name)
+    again = catalogue.load(bundled.name)
     for field in ("train_x", "train_y", "test_x", "test_y"):
         np.testing.assert_array_equal(getattr(bundled, field), getattr(again, field))
 
@@ -76,7 +78,7 @@ def test_images_use_the_whole_range_of_grey(bundled):
 @pytest.mark.parametrize("name", ["mnst5k", "digit", "moon"])
 def test_an_unknown_source_names_its_neighbours(name):
     with pytest.raises(errors.UserError, match=rf"^dataset={name}: did you mean .*known: mnist5k, digits, moons"):
-        sources.load(name)
+        catalogue.load(name)
 
 
 def test_labels_are_spread_evenly_over_the_classes():
@@ -283,7 +285,7 @@ def test_what_the_model_sees_is_the_scaled_source():
 def test_binary_pixels_are_white_as_often_as_they_are_grey():
     count = 4000
     grey = np.arange(0, 256, 5).astype(np.uint8)
-    taken = resident.Batches(1, 1, 1, 1, 1, 1 / 255, True, True, seeds.of_run(0))
+    taken = feed.Batches(1, 1, 1, 1, 1, 1 / 255, True, True, seeds.of_run(0))
     pixels = taken.seen(tf.constant(np.tile(grey, (count, 1))), building.seed(1)).numpy()
     p = grey / 255
     assert set(np.unique(pixels)) == {0.0, 1.0}
@@ -321,10 +323,10 @@ def test_a_damaged_copy_of_a_tfds_set_is_one_line():
 
     line = r"^dataset=mnist: its train split cannot be read \(truncated record at 0\)$"
     with pytest.raises(errors.UserError, match=line):
-        tfds_source._arrays(Builder(), "mnist", "train", "image", "label")
+        tfds._arrays(Builder(), "mnist", "train", "image", "label")
 
 
 @pytest.mark.parametrize("name", ["mnist/x=1", "mnist:9.9.9"])
 def test_a_tfds_name_that_opens_nothing_is_one_line(name, tmp_path):
     with pytest.raises(errors.UserError, match=rf"^dataset=tfds:{name}: "):
-        sources.load(f"tfds:{name}", str(tmp_path))
+        catalogue.load(f"tfds:{name}", str(tmp_path))

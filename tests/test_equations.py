@@ -7,9 +7,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from building import A, C, Z
 
-from adgm_tf import objectives, seeds
 from adgm_tf.config import Config
-from adgm_tf.family import FAMILY
+from adgm_tf.model import seeds
+from adgm_tf.model.family import FAMILY
+from adgm_tf.objectives import estimates, loss
 from adgm_tf.training import plan, step
 
 tfd = tfp.distributions
@@ -145,7 +146,7 @@ def batch(adgm):
 @pytest.fixture(scope="module")
 def terms(adgm, batch):
     objective = building.objective(num_samples=K, classification_weight=ALPHA)
-    return objectives.per_example(adgm, *batch, objective, building.seed(2))
+    return loss.per_example(adgm, *batch, objective, building.seed(2))
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def test_a_bound_of_examples_without_labels_is_minus_U(adgm, batch):
     a = noise_of([K, U, A], seeds.fold(seed, seeds.Draw.AUXILIARY))
     z = noise_of([K, U, C, Z], seeds.fold(seed, seeds.Draw.LATENT))
     expected = [-Poster(adgm).U(float64(x[b]), a[:, b], z[:, b]) for b in range(U)]
-    np.testing.assert_allclose(objectives.unlabelled_bound_of(adgm, x, K, seed), expected, **CLOSE)
+    np.testing.assert_allclose(estimates.unlabelled_bound_of(adgm, x, K, seed), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("name", FAMILY)

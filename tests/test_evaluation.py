@@ -4,15 +4,17 @@ import building
 import numpy as np
 import pytest
 
-from adgm_tf import evaluation, objectives, seeds
+from adgm_tf.analysis import evaluator
 from adgm_tf.data.splits import Examples, Scaling
+from adgm_tf.model import seeds
+from adgm_tf.objectives import estimates
 
 N = 7
 
 
-def evaluator(model, **given):
+def evaluating(model, **given):
     options = dict(num_samples=4, batch_size=3, seed=0, classifier="q_y") | given
-    return evaluation.Evaluator(model, Scaling(0.0, 1.0), **options)
+    return evaluator.Evaluator(model, Scaling(0.0, 1.0), **options)
 
 
 def examples(count=N):
@@ -28,9 +30,9 @@ def model():
 @pytest.mark.parametrize("classifier", ["q_y", "bound"])
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_batches_change_no_answer(model, classifier, batch_size):
-    found = evaluator(model, classifier=classifier, batch_size=batch_size).probs(examples())
+    found = evaluating(model, classifier=classifier, batch_size=batch_size).probs(examples())
     seed = seeds.fold(seeds.of_run(0), seeds.Draw.EVALUATION)
-    expected = objectives.CLASSIFIERS[classifier](model, building.examples(N), 4, seed)
+    expected = estimates.CLASSIFIERS[classifier](model, building.examples(N), 4, seed)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)
 
@@ -38,9 +40,9 @@ def test_batches_change_no_answer(model, classifier, batch_size):
 @pytest.mark.parametrize("classifier", ["q_y", "bound"])
 def test_blocks_of_samples_are_averaged_by_their_sizes(model, classifier, monkeypatch):
     """Two blocks of 3 and one of 1 against their answers, joined in NumPy."""
-    monkeypatch.setattr(evaluation, "SAMPLES_AT_ONCE", 3)
-    found = evaluator(model, classifier=classifier, num_samples=7).probs(examples())
-    of_block = objectives.log_joint_of if classifier == "bound" else objectives.classify_by_q_y
+    monkeypatch.setattr(evaluator, "SAMPLES_AT_ONCE", 3)
+    found = evaluating(model, classifier=classifier, num_samples=7).probs(examples())
+    of_block = estimates.log_joint_of if classifier == "bound" else estimates.classify_by_q_y
     first = seeds.fold(seeds.of_run(0), seeds.Draw.EVALUATION)
     drawn = [first, *(seeds.fold(first, seeds.Draw.EVALUATION, i) for i in (1, 2))]
     blocks = [of_block(model, building.examples(N), size, seed).numpy().astype(np.float64)
@@ -59,7 +61,7 @@ def test_the_log_likelihood_of_blocks_is_that_of_all_their_samples(monkeypatch):
     blocks = [log_weight[:3], log_weight[3:6], log_weight[6:]]
     means = [np.logaddexp.reduce(b, 0) - np.log(len(b)) for b in blocks]
     expected = np.logaddexp.reduce(log_weight, 0) - np.log(7)
-    np.testing.assert_allclose(objectives.log_mean_of_blocks(means, [3, 3, 1]), expected, rtol=1e-9)
+    np.testing.assert_allclose(estimates.log_mean_of_blocks(means, [3, 3, 1]), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("num_samples", [1, 10, 400, 1000, 25_000])
@@ -68,13 +70,13 @@ def test_no_call_holds_more_than_so_many_samples_of_so_many_examples(model, num_
 
     def answer(model, x, size, seed):
         asked.append(size)
-        return objectives.classify_by_q_y(model, x, 1, seed)
+        return estimates.classify_by_q_y(model, x, 1, seed)
 
-    monkeypatch.setitem(objectives.CLASSIFIERS, "q_y", answer)
-    built = evaluator(model, num_samples=num_samples, batch_size=500)
+    monkeypatch.setitem(estimates.CLASSIFIERS, "q_y", answer)
+    built = evaluating(model, num_samples=num_samples, batch_size=500)
     rows = []
     batches = built._batches
     monkeypatch.setattr(built, "_batches", lambda f, e, size, *given: rows.append(size) or batches(f, e, size, *given))
     built.probs(examples(20))
-    assert max(asked) * max(rows) <= max(500 * evaluation.SAMPLES_OF_A_FULL_BATCH, evaluation.SAMPLES_AT_ONCE)
-    assert len(rows) == -(-num_samples // evaluation.SAMPLES_AT_ONCE)
+    assert max(asked) * max(rows) <= max(500 * evaluator.SAMPLES_OF_A_FULL_BATCH, evaluator.SAMPLES_AT_ONCE)
+    assert len(rows) == -(-num_samples // evaluator.SAMPLES_AT_ONCE)

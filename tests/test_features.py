@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import model as model_lib
-from adgm_tf import objectives, seeds
-from adgm_tf.conditionals import Trunk
-from adgm_tf.features import Features
+from adgm_tf.model import engine, seeds
+from adgm_tf.model.conditionals import Trunk
+from adgm_tf.model.features import Features
+from adgm_tf.objectives import estimates, loss
 
 B, F = 4, 3
 
@@ -21,9 +21,9 @@ def m1():
 @pytest.fixture(scope="module")
 def pair(m1):
     """M2 on the features, and the same M2 without them."""
-    sizes = model_lib.Sizes(F, 0, building.Z, building.C, "gaussian", Trunk((9, 8)))
-    alone = model_lib.GenerativeModel(model_lib.FAMILY["m2"], sizes, 0)
-    whole = model_lib.GenerativeModel(model_lib.FAMILY["m2"], sizes, 0, features=Features(m1))
+    sizes = engine.Sizes(F, 0, building.Z, building.C, "gaussian", Trunk((9, 8)))
+    alone = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0)
+    whole = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0, features=Features(m1))
     for variable, other in zip(whole.trainable_variables, alone.trainable_variables, strict=True):
         variable.assign(building.normal(variable.shape, 5))
         other.assign(variable)
@@ -63,12 +63,12 @@ def test_what_a_user_asks_goes_through_the_features(pair, m1):
     np.testing.assert_allclose(whole.reconstruct(x), m1.generate(None, alone.reconstruct(z1)), rtol=1e-5)
     y, z = building.classes(B), building.normal([B, building.Z], 2)
     np.testing.assert_allclose(whole.generate(y, z), m1.generate(None, alone.generate(y, z)), rtol=1e-5)
-    np.testing.assert_allclose(objectives.unlabelled_bound_of(whole, x, 1, building.seed(1)),
-                               objectives.unlabelled_bound_of(alone, drawn(whole, x), 1, building.seed(1)), rtol=1e-5)
+    np.testing.assert_allclose(estimates.unlabelled_bound_of(whole, x, 1, building.seed(1)),
+                               estimates.unlabelled_bound_of(alone, drawn(whole, x), 1, building.seed(1)), rtol=1e-5)
     kl, expected = (of.kl_per_unit(v, building.seed(1))["z"] for of, v in ((whole, x), (alone, drawn(whole, x))))
     np.testing.assert_allclose(kl, expected, rtol=1e-4)
-    np.testing.assert_allclose(objectives.log_likelihood_of(whole, x, 3, building.seed(1)),
-                               objectives.log_likelihood_of(alone, drawn(whole, x), 3, building.seed(1)), rtol=1e-5)
+    np.testing.assert_allclose(estimates.log_likelihood_of(whole, x, 3, building.seed(1)),
+                               estimates.log_likelihood_of(alone, drawn(whole, x), 3, building.seed(1)), rtol=1e-5)
 
 
 def drawn(whole, x):
@@ -82,13 +82,13 @@ def test_the_bound_of_a_second_stage_is_that_of_its_training(pair):
         building.scatter_weights(model, 0.2)
     x, count = examples(), 400
     many = tf.repeat(x, count, 0)
-    found = objectives.unlabelled_bound_of(whole, many, 1, building.seed(1)).numpy().reshape(B, count)
+    found = estimates.unlabelled_bound_of(whole, many, 1, building.seed(1)).numpy().reshape(B, count)
     z1 = whole.observe(many, building.seed(2))
-    trained = objectives.per_example(whole, z1[:0], tf.zeros([0], tf.int32), z1, building.objective(),
+    trained = loss.per_example(whole, z1[:0], tf.zeros([0], tf.int32), z1, building.objective(),
                                      building.seed(3), training=False)["unlabelled/bound"].numpy().reshape(B, count)
     error = np.sqrt((found.var(1) + trained.var(1)) / count)
     assert np.all(np.abs(found.mean(1) - trained.mean(1)) < 5 * error)
-    at_the_mean = objectives.unlabelled_bound_of(alone, tf.repeat(whole.observe(x), count, 0), 1, building.seed(1))
+    at_the_mean = estimates.unlabelled_bound_of(alone, tf.repeat(whole.observe(x), count, 0), 1, building.seed(1))
     assert np.any(np.abs(at_the_mean.numpy().reshape(B, count).mean(1) - trained.mean(1)) > 5 * error)
 
 
@@ -96,7 +96,7 @@ def test_the_bound_of_a_second_stage_is_that_of_its_training(pair):
 def test_the_bound_classifies_as_bayes_rule_over_its_classes(name):
     model, K = building.model(name), 3
     x = building.examples(B)
-    probs = objectives.classify_by_bound(model, x, K, building.seed(1)).numpy().astype(np.float64)
+    probs = estimates.classify_by_bound(model, x, K, building.seed(1)).numpy().astype(np.float64)
     a_seed, z_seed = (seeds.fold(building.seed(1), d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
     auxiliary = model.sample_auxiliary(x, K, a_seed, shared_noise=True)
     y = tf.range(building.C)[None, None]
@@ -104,7 +104,7 @@ def test_the_bound_classifies_as_bayes_rule_over_its_classes(name):
     joint = np.exp(log_weight - log_weight.max((0, 2), keepdims=True)).mean(0)
     np.testing.assert_allclose(probs, joint / joint.sum(-1, keepdims=True), rtol=2e-4, atol=1e-7)
     np.testing.assert_allclose(probs.sum(-1), 1, rtol=1e-6)
-    alone = [objectives.classify_by_bound(model, x[i:i + 1], K, building.seed(1))[0] for i in range(B)]
+    alone = [estimates.classify_by_bound(model, x[i:i + 1], K, building.seed(1))[0] for i in range(B)]
     np.testing.assert_allclose(alone, probs, rtol=2e-4, atol=1e-6)
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import objectives
-from adgm_tf.conditionals import Trunk
-from adgm_tf.family import FAMILY
+from adgm_tf.model.conditionals import Trunk
+from adgm_tf.model.family import FAMILY
+from adgm_tf.objectives import loss
 
 L, U = 3, 4
 OBJECTIVES = {
@@ -34,10 +34,10 @@ def gradients(model, labelled, unlabelled, given):
     """{conditional: largest gradient of each variable, None where there is none}."""
     objective = building.objective(**given)
     with tf.GradientTape() as tape:
-        terms = objectives.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
-        loss = objective.loss({name: tf.reduce_mean(v) for name, v in terms.items()})
+        terms = loss.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
+        total = objective.loss({name: tf.reduce_mean(v) for name, v in terms.items()})
     variables = {key: c.trainable_variables for key, c in model.conditionals.items()}
-    found = tape.gradient(loss, variables)
+    found = tape.gradient(total, variables)
     assert sum(map(len, variables.values())) == len(model.trainable_variables)
     return {key: [None if g is None else np.abs(tf.convert_to_tensor(g)).max() for g in of_one]
             for key, of_one in found.items()}
@@ -104,7 +104,7 @@ def test_every_class_learns_its_row_of_the_first_layer():
     sdgm = building.model("sdgm")
     table = sdgm.conditionals["q_z"].parts["y"].embeddings
     with tf.GradientTape() as tape:
-        bound = objectives.per_example(sdgm, *building.batch(sdgm, 0, U), building.objective(),
+        bound = loss.per_example(sdgm, *building.batch(sdgm, 0, U), building.objective(),
                                        building.seed(1))["unlabelled/bound"]
     gradient = tf.convert_to_tensor(tape.gradient(bound, table))
     assert np.all(np.abs(gradient).max(-1) > 0)

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import errors, objectives, seeds
 from adgm_tf.config import Config
-from adgm_tf.contract import Terms
+from adgm_tf.host import errors
+from adgm_tf.model import seeds
+from adgm_tf.model.contract import Terms
+from adgm_tf.objectives import bounds, loss
 from adgm_tf.training import plan
 
 
@@ -23,7 +25,7 @@ def test_the_mean_over_samples_is_that_of_their_reshape(num_samples, count):
     shape = [num_samples, count, building.C]
     terms = Terms(building.normal(shape, 1), building.normal([1, *shape[1:]], 2), building.normal([*shape[:2], 1], 3),
                   building.normal([1, 1, building.C], 4))
-    mixed = objectives.mixed_over_examples(terms).log_weight().numpy()
+    mixed = bounds.mixed_over_examples(terms).log_weight().numpy()
     expected = reshaped_as_in_2015(terms.log_weight().numpy())
     np.testing.assert_allclose(mixed.mean(0), expected, rtol=1e-5, atol=1e-5)
 
@@ -31,13 +33,13 @@ def test_the_mean_over_samples_is_that_of_their_reshape(num_samples, count):
 def test_ten_samples_of_a_hundred_images_come_from_ten_other_images():
     image = np.broadcast_to(np.arange(100.0)[None, :, None], [10, 100, 1]).astype(np.float32)
     zero = tf.zeros([1, 1, 1])
-    mixed = objectives.mixed_over_examples(Terms(tf.constant(image), zero, zero, zero)).log_weight().numpy()
+    mixed = bounds.mixed_over_examples(Terms(tf.constant(image), zero, zero, zero)).log_weight().numpy()
     for j in (0, 7, 42, 99):
         np.testing.assert_array_equal(mixed[:, j, 0], 10 * np.arange(10) + j // 10)
 
 
 def bound_of(model, objective, count):
-    terms = objectives.per_example(model, *building.batch(model, 0, count), objective, building.seed(2), training=False)
+    terms = loss.per_example(model, *building.batch(model, 0, count), objective, building.seed(2), training=False)
     return terms["unlabelled/bound"].numpy()
 
 

@@ -5,10 +5,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from building import A, C, D, Z
 
-from adgm_tf import errors, objectives, seeds
-from adgm_tf import model as model_lib
 from adgm_tf.config import Config
-from adgm_tf.family import FAMILY
+from adgm_tf.host import errors
+from adgm_tf.model import engine, seeds
+from adgm_tf.model.family import FAMILY
+from adgm_tf.objectives import estimates
 
 tfd = tfp.distributions
 
@@ -140,7 +141,7 @@ def test_q_z_looks_at_what_it_is_shown_and_p_describes_x(model):
     terms = model.terms(x, y, auxiliary, seed, seen=seen)
     given = {"x": x[None, :, None], "a": auxiliary.value, "y": y}
     q_z = model._of("q_z", given | {"x": seen[None, :, None]})
-    given["z"] = model_lib.draw(q_z, K, seed)
+    given["z"] = engine.draw(q_z, K, seed)
     np.testing.assert_array_equal(terms.kl_z, model.terms(seen, y, auxiliary, seed).kl_z)
     np.testing.assert_allclose(terms.reconstruction, model._of("p_x", given).log_prob(given["x"]), rtol=1e-5)
     if model.row.p_a:
@@ -253,8 +254,8 @@ def test_the_density_of_a_sample_is_that_of_q_a(name):
 
 
 def test_the_same_seed_builds_the_same_model():
-    first, again = (model_lib.build(Config(seed=3, **SMALL), (4, 4, 1), True, C) for _ in range(2))
-    other = model_lib.build(Config(seed=4, **SMALL), (4, 4, 1), True, C)
+    first, again = (engine.build(Config(seed=3, **SMALL), (4, 4, 1), True, C) for _ in range(2))
+    other = engine.build(Config(seed=4, **SMALL), (4, 4, 1), True, C)
     for v, same, different in zip(first.variables, again.variables, other.variables, strict=True):
         np.testing.assert_array_equal(v, same)
         assert not np.array_equal(v, different)
@@ -263,7 +264,7 @@ def test_the_same_seed_builds_the_same_model():
 @pytest.mark.parametrize(("is_image", "given", "density"), [
     (True, {}, "bernoulli"), (False, {}, "gaussian"), (True, dict(likelihood="gaussian"), "gaussian")])
 def test_the_likelihood_follows_the_data_unless_given(is_image, given, density):
-    built = model_lib.build(Config(**SMALL, **given), (4, 4, 1) if is_image else (16,), is_image, C)
+    built = engine.build(Config(**SMALL, **given), (4, 4, 1) if is_image else (16,), is_image, C)
     assert built.sizes.likelihood == density
     assert built.sizes.x_dim == 16
 
@@ -277,15 +278,15 @@ def test_the_likelihood_follows_the_data_unless_given(is_image, given, density):
 ])
 def test_an_option_that_does_not_fit_the_data_is_named(given, shape, message):
     with pytest.raises(errors.UserError, match=message.replace("(", r"\(")):
-        model_lib.build(Config(dataset="moons", **SMALL, **given), shape, False, C)
+        engine.build(Config(dataset="moons", **SMALL, **given), shape, False, C)
 
 
 def test_top_k_does_not_matter_to_models_without_classes():
-    built = model_lib.build(Config(model="m1", class_sum="topk", top_k=5, **SMALL), (7,), False, C)
+    built = engine.build(Config(model="m1", class_sum="topk", top_k=5, **SMALL), (7,), False, C)
     assert not built.has_classes
 
 
 def test_an_auxiliary_dim_of_zero_leaves_a_out():
-    built = model_lib.build(Config(model="sdgm", **(SMALL | dict(auxiliary_dim=0))), (7,), False, C)
+    built = engine.build(Config(model="sdgm", **(SMALL | dict(auxiliary_dim=0))), (7,), False, C)
     assert set(built.conditionals) == {"q_y", "q_z", "p_x"}
-    assert np.isfinite(objectives.unlabelled_bound_of(built, building.examples(B, dim=7), 2, building.seed(1))).all()
+    assert np.isfinite(estimates.unlabelled_bound_of(built, building.examples(B, dim=7), 2, building.seed(1))).all()

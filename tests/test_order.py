@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import seeds
-from adgm_tf.data import order
+from adgm_tf.model import seeds
+from adgm_tf.training import order
 
 AROUND_POWERS = [2**p + d for p in range(1, 21) for d in (-1, 0, 1)]
 SIZES = sorted({1, 2, 3, 4, 5, *AROUND_POWERS, 59_000, 60_000,

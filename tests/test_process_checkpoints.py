@@ -8,8 +8,9 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf import errors, runs
-from adgm_tf.training import checkpoints, job
+from adgm_tf.host import errors
+from adgm_tf.runs import job, stored
+from adgm_tf.training import checkpoints
 
 pytestmark = pytest.mark.process
 
@@ -60,21 +61,21 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_newest_damaged_is_passed_over_in_evaluation(run_dir, capfd, damage):
     DAMAGES[damage](run_dir)
-    assert runs.load(str(run_dir)).step == 20
+    assert stored.load(str(run_dir)).step == 20
     said = capfd.readouterr().out
     assert f"checkpoint {run_dir}/checkpoints/step-30 is damaged and was passed over (" in said
 
 
 def test_damage_to_the_optimizer_matters_to_training_alone(run_dir):
     flipped(data_of(run_dir, 30), 0.5)
-    assert runs.load(str(run_dir)).step == 30
+    assert stored.load(str(run_dir)).step == 30
 
 
 def test_evaluation_uses_the_weights_of_the_checkpoint_it_names(run_dir):
     flipped(data_of(run_dir, 30), 0.25)
-    run = runs.load(str(run_dir))
-    stored = process.tensors(run_dir / "checkpoints" / "step-20")
-    kernels = [v for k, v in stored.items() if k.startswith("model/") and "SLOT" not in k]
+    run = stored.load(str(run_dir))
+    found = process.tensors(run_dir / "checkpoints" / "step-20")
+    kernels = [v for k, v in found.items() if k.startswith("model/") and "SLOT" not in k]
     weights = [v.numpy() for v in run.model.variables]
     assert len(kernels) == len(weights)
     for kernel in kernels:
@@ -97,7 +98,7 @@ def test_what_else_lies_there_is_neither_needed_nor_kept(run_dir):
     (folder / "step-35.data-00000-of-00001").write_bytes(b"half of one, without an index")
     (folder / ".writing-killed").mkdir()
     (folder / ".writing-killed" / "step-40.index").write_bytes(b"")
-    assert runs.load(str(run_dir)).step == 30
+    assert stored.load(str(run_dir)).step == 30
     job.run({"run_dir": str(run_dir), "num_steps": 50})
     assert sorted(p.stem for p in folder.glob("*.index")) == ["step-30", "step-40", "step-50"]
     assert not (folder / ".writing-killed").exists()
@@ -106,7 +107,7 @@ def test_what_else_lies_there_is_neither_needed_nor_kept(run_dir):
 def test_best_weights_can_be_damaged_too(run_dir):
     flipped(next((run_dir / "best").glob("step-*.data*")))
     with pytest.raises(errors.UserError, match="has no readable checkpoint in best/"):
-        runs.load(str(run_dir), "best")
+        stored.load(str(run_dir), "best")
 
 
 def test_training_ends_although_the_best_weights_are_damaged(run_dir, capfd):

@@ -8,8 +8,8 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf import runs
-from adgm_tf.family import CLASSIFIERS
+from adgm_tf.model.family import CLASSIFIERS
+from adgm_tf.runs import stored
 
 pytestmark = pytest.mark.process
 
@@ -65,7 +65,7 @@ def test_evaluates(run):
 def test_exports_a_classifier(run):
     done = process.forked("export", f"--run_dir={run}", cwd=run)
     assert done.code == 0, done
-    loaded, live = tf.saved_model.load(done.out.strip()), runs.load(str(run))
+    loaded, live = tf.saved_model.load(done.out.strip()), stored.load(str(run))
     assert list(loaded.signatures) == ["serving_default"]
     x = live.splits.test.x[:7]
     answer = loaded.signatures["serving_default"](images=tf.constant(x))

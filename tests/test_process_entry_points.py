@@ -12,8 +12,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adgm_tf import config as config_lib
-from adgm_tf import runs
-from adgm_tf.data import sources, splits
+from adgm_tf.data import catalogue, splits
+from adgm_tf.runs import stored
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -96,7 +96,7 @@ def test_configuration_is_that_of_the_flags(digits):
 
 def test_split_names_the_examples(digits):
     cwd, *_ = digits
-    chosen = splits.split(sources.load("digits"), config_lib.read(cwd / "run"))
+    chosen = splits.split(catalogue.load("digits"), config_lib.read(cwd / "run"))
     with np.load(cwd / "run" / "split.npz") as stored:
         assert sorted(stored) == ["labelled", "unlabelled", "valid"]
         for name in stored:
@@ -198,7 +198,7 @@ def test_export_says_where(digits):
 def test_best_weights_are_those_of_their_step(digits):
     cwd, *_ = digits
     results = json.loads((cwd / "run" / "results.json").read_text())
-    best = runs.load(str(cwd / "run"), "best")
+    best = stored.load(str(cwd / "run"), "best")
     assert best.step == results["best_valid_step"]
     assert best.evaluator().error_percent(best.splits.valid) == pytest.approx(results["best_valid_valid_error_percent"])
 

@@ -6,8 +6,8 @@ import math
 import process
 import pytest
 
-from adgm_tf.family import FAMILY
-from adgm_tf.training import job
+from adgm_tf.model.family import FAMILY
+from adgm_tf.runs import job
 
 pytestmark = pytest.mark.process
 

@@ -11,7 +11,7 @@ import sys
 import process
 import pytest
 
-from adgm_tf.training import job
+from adgm_tf.runs import job
 
 pytestmark = pytest.mark.process
 

@@ -8,7 +8,7 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf import runs
+from adgm_tf.runs import stored
 
 pytestmark = pytest.mark.process
 
@@ -35,7 +35,7 @@ def test_both_stages_end_well(stages):
 def test_the_first_stage_is_what_it_was(stages, monkeypatch):
     cwd, _ = stages
     monkeypatch.chdir(cwd)
-    first, second = runs.load("m1"), runs.load("m2")
+    first, second = stored.load("m1"), stored.load("m2")
     kept = zip(first.model.variables, second.model.features.m1.variables, strict=True)
     assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in kept)
     x = tf.constant(second.splits.scaling(second.splits.test.x[:5]))
@@ -46,7 +46,7 @@ def test_the_first_stage_is_what_it_was(stages, monkeypatch):
 def test_the_export_answers_as_the_run(stages, monkeypatch):
     cwd, (_, _, export) = stages
     monkeypatch.chdir(cwd)
-    run = runs.load("m2")
+    run = stored.load("m2")
     served = tf.saved_model.load(export.out.strip())
     x = run.splits.test.x[:7]
     np.testing.assert_allclose(served.signatures["serving_default"](images=tf.constant(x))["probs"],

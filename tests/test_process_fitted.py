@@ -7,7 +7,8 @@ import numpy as np
 import process
 import pytest
 
-from adgm_tf import family, files
+from adgm_tf.host import files
+from adgm_tf.model import family
 
 pytestmark = pytest.mark.process
 

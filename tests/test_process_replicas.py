@@ -13,9 +13,10 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf import runs, seeds
-from adgm_tf.data import sources
+from adgm_tf.data import catalogue
 from adgm_tf.data import splits as splits_lib
+from adgm_tf.model import seeds
+from adgm_tf.runs import stored
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import schedules
 from adgm_tf.training.step import Trainer
@@ -37,7 +38,7 @@ def mirrored(tmp_path_factory):
 def on_one_device(run_dir):
     """Returns what trains the run of `run_dir` on one device, at its first step, and its splits."""
     config = config_lib.read(run_dir)
-    splits = splits_lib.split(sources.load(config.dataset), config)
+    splits = splits_lib.split(catalogue.load(config.dataset), config)
     return Trainer(config, plan_lib.make(config, splits), splits, tf.distribute.get_strategy()), splits
 
 
@@ -76,7 +77,7 @@ def test_two_replicas_are_used_where_there_is_one(mirrored, tmp_path):
     found = json.loads((mirrored / "evaluation/test.json").read_text())
     measured = json.loads((mirrored / "results.json").read_text())
     assert found["bound_nats"] == pytest.approx(measured["test_bound_nats"], rel=1e-5)
-    assert runs.load(str(mirrored)).step == STEPS
+    assert stored.load(str(mirrored)).step == STEPS
 
 
 def workers(cwd, *flags):

@@ -8,7 +8,7 @@ import signal
 import process
 import pytest
 
-from adgm_tf.training import job
+from adgm_tf.runs import job
 
 pytestmark = pytest.mark.process
 

@@ -11,8 +11,8 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf import objectives, runs, saved_model
-from adgm_tf.training import job
+from adgm_tf.objectives import estimates
+from adgm_tf.runs import job, saved_model, stored
 
 pytestmark = pytest.mark.process
 
@@ -60,7 +60,7 @@ def exported(tmp_path_factory):
     found, asked, paths = {}, {}, []
     for name, changes in MODELS.items():
         job.run(SMALL | changes | {"run_dir": str(folder / name)})
-        found[name] = runs.load(str(folder / name))
+        found[name] = stored.load(str(folder / name))
         paths.append(f"{name}={saved_model.write(found[name])}")
         asked[f"{name}/{x_name(found[name])}"] = found[name].splits.test.x[:7]
         asked[f"{name}/z"] = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -135,7 +135,7 @@ def test_bounds(one):
     run, asked, answers = one
     x = tf.constant(run.splits.scaling(asked[x_name(run)]))
     seed = run.evaluator().seed
-    expected = objectives.unlabelled_bound_of(run.model, x, run.config.num_eval_samples, seed, shared_noise=True)
+    expected = estimates.unlabelled_bound_of(run.model, x, run.config.num_eval_samples, seed, shared_noise=True)
     assert_close(answers["bound/7/bound_nats"], expected)
 
 

@@ -11,8 +11,8 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf import errors, files
-from adgm_tf.training import actions, job
+from adgm_tf.host import errors, files
+from adgm_tf.runs import actions, job
 
 pytestmark = pytest.mark.process
 

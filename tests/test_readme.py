@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from adgm_tf import config, reporting
+from adgm_tf import config
+from adgm_tf.experiments import tables
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -22,9 +23,9 @@ def test_flag_table_is_that_of_the_configuration():
 @pytest.mark.parametrize("path", sorted(ROOT.glob("launch/*/results.csv")), ids=lambda p: p.parent.name)
 def test_result_tables_are_those_of_the_results(path):
     others = path.with_name("published.csv")
-    published = reporting.read_published(others) if others.is_file() else {}
+    published = tables.read_published(others) if others.is_file() else {}
     own = path.with_name("README.md")
-    assert reporting.markdown(reporting.read(path), published) in README + (own.read_text() if own.is_file() else "")
+    assert tables.markdown(tables.read(path), published) in README + (own.read_text() if own.is_file() else "")
     assert (path.parent / "environment.json").is_file()
     assert (path.parent / "run.sh").is_file() or path.parent.with_suffix(".sh").is_file()
 
@@ -32,15 +33,15 @@ def test_result_tables_are_those_of_the_results(path):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_means_with_deviations_are_those_of_results(document):
     known = "\n".join(path.read_text() for path in ROOT.glob("launch/*/published.csv"))
-    known += "\n".join(reporting.markdown(reporting.read(path), {}) for path in TABLES)
+    known += "\n".join(tables.markdown(tables.read(path), {}) for path in TABLES)
     for number in re.findall(r"\d+\.\d+ ± \d+\.\d+", document.read_text()):
         assert number in known, number
 
 
 def test_benchmark_tables_are_those_of_the_measurement():
-    from adgm_tf.benchmarking import tables
+    from adgm_tf.experiments.speed import report
     folder = ROOT / "launch/benchmark"
-    assert tables.markdown(json.loads((folder / "benchmark.json").read_text())) in (folder / "README.md").read_text()
+    assert report.markdown(json.loads((folder / "benchmark.json").read_text())) in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))

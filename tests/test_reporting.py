@@ -6,7 +6,8 @@ import pandas as pd
 import process
 import pytest
 
-from adgm_tf import convergence, errors, files, reporting
+from adgm_tf.experiments import curves, tables
+from adgm_tf.host import errors, files
 
 LIKELIHOOD = "evaluation/test-importance1000.json"
 
@@ -27,7 +28,7 @@ def runs(tmp_path):
 
 
 def test_a_row_is_the_mean_and_the_deviation_over_its_runs(runs):
-    table = reporting.markdown(reporting.collect([f"{runs}/*/*"]))
+    table = tables.markdown(tables.collect([f"{runs}/*/*"]))
     assert "| row | runs | steps | test error % | test bound, nats | seconds |" in table
     assert "| adgm | 2 | 10 | 2.00 ± 1.41 | - | 2.00 ± 0.00 |" in table
     assert "| m1 | 1 | 10 | - | -90.00 | 2.00 |" in table
@@ -37,7 +38,7 @@ def test_a_row_is_the_mean_and_the_deviation_over_its_runs(runs):
 def test_what_others_published_stands_beside_a_row(runs, tmp_path):
     path = tmp_path / "published.csv"
     path.write_text("row,test_error_percent,source\nadgm,0.96 ± 0.02,a poster\nelsewhere,5,a paper\nm1,,none\n")
-    table = reporting.markdown(reporting.collect([f"{runs}/*/*"]), reporting.read_published(path))
+    table = tables.markdown(tables.collect([f"{runs}/*/*"]), tables.read_published(path))
     assert "| row | published % | runs |" in table
     assert "| adgm | 0.96 ± 0.02 | 2 | 10 | 2.00 ± 1.41 |" in table
     assert "| m1 | - | 1 |" in table
@@ -50,14 +51,14 @@ def test_a_file_of_published_errors_must_have_its_columns(tmp_path, content):
     if content is not None:
         path.write_text(content)
     with pytest.raises(errors.UserError, match=r"published=.*columns row, test_error_percent, source"):
-        reporting.read_published(path)
+        tables.read_published(path)
 
 
 def test_a_file_gives_back_the_same_table(runs, tmp_path):
-    lines = reporting.collect([f"{runs}/*/*"])
+    lines = tables.collect([f"{runs}/*/*"])
     path = tmp_path / "out" / "results.csv"
-    reporting.write(lines, path)
-    assert reporting.markdown(reporting.read(path)) == reporting.markdown(lines)
+    tables.write(lines, path)
+    assert tables.markdown(tables.read(path)) == tables.markdown(lines)
     assert list(pd.read_csv(path)["split_seed"]) == [0, 1, 0]
     assert json.loads((path.parent / "environment.json").read_text()) == [
         {"hardware": {"cpu": "a"}, "versions": {"tensorflow": "1"}}]
@@ -67,12 +68,12 @@ def test_runs_of_several_models_are_no_row(tmp_path):
     for model in ("adgm", "sdgm"):
         finished(tmp_path / "runs" / model, split_seed=0, model=model)
     with pytest.raises(errors.UserError, match=r"^runs=.*: row runs, the folder above the runs, has runs of adgm, sd"):
-        reporting.collect([f"{tmp_path}/runs/*"])
+        tables.collect([f"{tmp_path}/runs/*"])
 
 
 def test_no_finished_run_is_an_error(tmp_path):
     with pytest.raises(errors.UserError, match="no finished run"):
-        reporting.collect([f"{tmp_path}/*"])
+        tables.collect([f"{tmp_path}/*"])
 
 
 def line(row, split, steps, error):
@@ -82,27 +83,27 @@ def line(row, split, steps, error):
 def test_of_two_lines_of_a_run_the_longer_is_kept():
     stored = [line("a", 0, 100, 5.0), line("a", 1, 100, 6.0), line("gone", 0, 100, 7.0)]
     found = [line("a", 0, 50, 1.0), line("a", 1, 200, 2.0), line("new", 0, 10, 3.0)]
-    kept = {(x["row"], x["split_seed"]): x["test_error_percent"] for x in reporting.merged(stored, found)}
+    kept = {(x["row"], x["split_seed"]): x["test_error_percent"] for x in tables.merged(stored, found)}
     assert kept == {("a", 0): 5.0, ("a", 1): 2.0, ("gone", 0): 7.0, ("new", 0): 3.0}
-    again, = reporting.merged([line("a", 0, 100, 5.0)], [line("a", 0, 100, 4.0)])
+    again, = tables.merged([line("a", 0, 100, 5.0)], [line("a", 0, 100, 4.0)])
     assert again["test_error_percent"] == 4.0
-    without, = reporting.merged([line("a", 0, float("nan"), 5.0)], [line("a", 0, None, 4.0)])
+    without, = tables.merged([line("a", 0, float("nan"), 5.0)], [line("a", 0, None, 4.0)])
     assert without["test_error_percent"] == 4.0
 
 
 @pytest.mark.parametrize(("bound", "steps", "kept"), [(-90.0, 100, -85.0), (-91.0, 100, None), (-90.0, 200, None)])
 def test_a_log_likelihood_stays_with_the_weights_that_it_was_estimated_of(bound, steps, kept):
     before = {**line("a", 0, 100, 5.0), "test_bound_nats": -90.0, "log_likelihood_nats": -85.0}
-    after, = reporting.merged([before], [{**line("a", 0, steps, 5.0), "test_bound_nats": bound}])
+    after, = tables.merged([before], [{**line("a", 0, steps, 5.0), "test_bound_nats": bound}])
     assert after.get("log_likelihood_nats") == kept
-    anew, = reporting.merged([before], [{**before, "log_likelihood_nats": -84.0}])
+    anew, = tables.merged([before], [{**before, "log_likelihood_nats": -84.0}])
     assert anew["log_likelihood_nats"] == -84.0
 
 
 def test_a_second_table_in_a_folder_keeps_the_circumstances_of_the_first(tmp_path):
     for cpu, name in (("a", "results.csv"), ("b", "other.csv"), ("c", "other.csv")):
         finished(tmp_path / cpu / "sdgm" / "0", cpu=cpu, split_seed=0, test_error_percent=2.0)
-        reporting.write(reporting.collect([f"{tmp_path}/{cpu}/*/*"]), tmp_path / "out" / name)
+        tables.write(tables.collect([f"{tmp_path}/{cpu}/*/*"]), tmp_path / "out" / name)
     cpus = [x["hardware"]["cpu"] for x in json.loads((tmp_path / "out" / "environment.json").read_text())]
     assert cpus == ["a", "b", "c"]
 
@@ -110,11 +111,11 @@ def test_a_second_table_in_a_folder_keeps_the_circumstances_of_the_first(tmp_pat
 def test_results_of_other_machines_stay_in_the_file(tmp_path):
     path = tmp_path / "results.csv"
     finished(tmp_path / "there" / "sdgm" / "0", cpu="b", split_seed=0, test_error_percent=2.0)
-    reporting.merge_into(path, reporting.collect([f"{tmp_path}/there/*/*"]), ["sdgm", "adgm"])
+    tables.merge_into(path, tables.collect([f"{tmp_path}/there/*/*"]), ["sdgm", "adgm"])
     finished(tmp_path / "here" / "adgm" / "0", split_seed=0, test_error_percent=1.0)
-    lines = reporting.merge_into(path, reporting.collect([f"{tmp_path}/here/*/*"]), ["sdgm", "adgm"])
-    assert reporting.markdown(reporting.read(path)) == reporting.markdown(lines)
-    assert [x["row"] for x in reporting.read(path)] == ["sdgm", "adgm"]
+    lines = tables.merge_into(path, tables.collect([f"{tmp_path}/here/*/*"]), ["sdgm", "adgm"])
+    assert tables.markdown(tables.read(path)) == tables.markdown(lines)
+    assert [x["row"] for x in tables.read(path)] == ["sdgm", "adgm"]
     cpus = [entry["hardware"]["cpu"] for entry in json.loads((tmp_path / "environment.json").read_text())]
     assert cpus == ["a", "b"]
     assert path.read_text().startswith("row,split_seed,seed,test_error_percent,best_valid_test_error_percent,"
@@ -124,15 +125,15 @@ def test_results_of_other_machines_stay_in_the_file(tmp_path):
 def test_many_at_once_lose_no_line(tmp_path):
     path = tmp_path / "results.csv"
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: reporting.merge_into(path, [line("a", i, 1, 1.0)]), range(24)))
-    assert [x["split_seed"] for x in reporting.read(path)] == list(range(24))
+        list(pool.map(lambda i: tables.merge_into(path, [line("a", i, 1, 1.0)]), range(24)))
+    assert [x["split_seed"] for x in tables.read(path)] == list(range(24))
 
 
 def test_the_table_keeps_the_order_of_its_lines():
-    lines = reporting.in_order([line("z", 0, 1, 1.0), line("b", 0, 1, 1.0), line("a", 1, 1, 1.0), line("a", 0, 1, 1.0)],
+    lines = tables.in_order([line("z", 0, 1, 1.0), line("b", 0, 1, 1.0), line("a", 1, 1, 1.0), line("a", 0, 1, 1.0)],
                                ["z", "a"])
     assert [(x["row"], x["split_seed"]) for x in lines] == [("z", 0), ("a", 0), ("a", 1), ("b", 0)]
-    assert [text.split()[1] for text in reporting.markdown(lines).splitlines()[2:]] == ["z", "a", "b"]
+    assert [text.split()[1] for text in tables.markdown(lines).splitlines()[2:]] == ["z", "a", "b"]
 
 
 @pytest.mark.parametrize(("count", "steps", "median"), [(20, 50, 10.5), (40, 50, 30.5), (40, 30, 20.5), (19, 50, None)])
@@ -142,7 +143,7 @@ def test_the_median_is_that_of_the_last_twenty_recorded_up_to_the_result(tmp_pat
     between = [{"step": i, "set": "train", "loss": 1.0} for i in range(1, count + 1)]
     text = "\n".join(json.dumps(m) for m in [*recorded, *between]) + '\n{"step": 99, "test_err'
     (tmp_path / "a" / "0" / "metrics.jsonl").write_text(text)
-    found, = reporting.collect([f"{tmp_path}/a/*"])
+    found, = tables.collect([f"{tmp_path}/a/*"])
     assert found.get("median_of_last_20_test_error_percent") == median
 
 
@@ -154,7 +155,7 @@ def test_the_likelihood_is_that_of_the_last_weights_on_the_test_set(tmp_path, ch
     evaluated = {"dataset": "mnist", "split": "test", "step": 10, "num_importance_samples": 1000,
                  "log_likelihood_nats": -85.0, **changes}
     files.write_json(tmp_path / "m1" / "0" / LIKELIHOOD, evaluated)
-    found, = reporting.collect([f"{tmp_path}/m1/*"])
+    found, = tables.collect([f"{tmp_path}/m1/*"])
     assert found.get("log_likelihood_nats") == (-85.0 if taken else None)
 
 
@@ -164,7 +165,7 @@ def test_a_damaged_file_of_a_run_is_one_line(runs):
         path.parent.mkdir(exist_ok=True)
         path.write_text("{")
         with pytest.raises(errors.UserError, match=rf"^runs=.*adgm/0.*: {path.name} cannot be read \("):
-            reporting.collect([f"{runs}/*/*"])
+            tables.collect([f"{runs}/*/*"])
 
 
 WRONG = [None, True, "text", "", [], [1], {}, {"a": 1}, -1, 1e400, float("nan"), 10**400]
@@ -186,8 +187,8 @@ def test_an_edited_file_ends_in_one_line_or_is_read(tmp_path, name):
                 path = folder / other
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(values | ({key: value} if other == name else {})))
-            for read in (lambda f=folder: reporting.markdown(reporting.merged([], reporting.collect([str(f)]))),
-                         lambda f=folder: convergence.update(f / "curves.csv", convergence.collect([str(f)]))):
+            for read in (lambda f=folder: tables.markdown(tables.merged([], tables.collect([str(f)]))),
+                         lambda f=folder: curves.update(f / "curves.csv", curves.collect([str(f)]))):
                 with contextlib.suppress(errors.UserError):
                     read()
 
@@ -195,7 +196,7 @@ def test_an_edited_file_ends_in_one_line_or_is_read(tmp_path, name):
 def test_two_runs_of_one_row_split_and_seed_are_named(tmp_path, capsys):
     for number, steps in enumerate((5, 9)):
         finished(tmp_path / "adgm" / str(number), split_seed=0, steps=steps)
-    found = reporting.merged([], reporting.collect([f"{tmp_path}/*/*"]))
+    found = tables.merged([], tables.collect([f"{tmp_path}/*/*"]))
     assert [line["steps"] for line in found] == [9]
     assert capsys.readouterr().out == (
         f"warning: {tmp_path}/adgm/0 and {tmp_path}/adgm/1 have one row, split and seed; the one with more steps "
@@ -208,12 +209,12 @@ def test_two_runs_of_one_row_split_and_seed_are_named(tmp_path, capsys):
 def test_a_result_that_is_no_number_is_one_line(tmp_path, changes, named):
     finished(tmp_path / "adgm" / "0", **{"split_seed": 0, **changes})
     with pytest.raises(errors.UserError, match=f"^runs=.*adgm/0: results.json has {named}, which must be a "):
-        reporting.collect([f"{tmp_path}/*/*"])
+        tables.collect([f"{tmp_path}/*/*"])
 
 
 def test_a_row_has_its_name_wherever_the_pattern_starts(runs, monkeypatch):
     monkeypatch.chdir(runs / "adgm")
-    assert {found["row"] for found in reporting.collect(["*"])} == {"adgm"}
+    assert {found["row"] for found in tables.collect(["*"])} == {"adgm"}
 
 
 @pytest.mark.parametrize("content", ["", "row,error\nadgm,1\n", "row,split_seed,seed,steps\n<<<<<<< HEAD\na,0,0,9\n",
@@ -224,25 +225,25 @@ def test_a_file_of_something_else_is_one_line_and_stays(tmp_path, content):
     path = tmp_path / "results.csv"
     path.write_text(content)
     with pytest.raises(errors.UserError, match=r"^csv=.*results.csv: must be a CSV file with row, split_seed, seed"):
-        reporting.merge_into(path, [line("a", 0, 1, 1.0)])
+        tables.merge_into(path, [line("a", 0, 1, 1.0)])
     assert path.read_text() == content
 
 
 @pytest.mark.parametrize("content", ["[", "3", '{"a": 1}'])
 def test_damaged_circumstances_are_one_line_and_nothing_is_lost(tmp_path, content):
     path = tmp_path / "results.csv"
-    reporting.merge_into(path, [line("a", 0, 1, 1.0)])
+    tables.merge_into(path, [line("a", 0, 1, 1.0)])
     stored = path.read_bytes()
     (tmp_path / "environment.json").write_text(content)
     with pytest.raises(errors.UserError, match=r"^csv=.*results.csv: environment.json beside it cannot be read \("):
-        reporting.merge_into(path, [line("a", 1, 1, 1.0)])
+        tables.merge_into(path, [line("a", 1, 1, 1.0)])
     assert path.read_bytes() == stored
 
 
 def test_rows_may_be_named_by_numbers(tmp_path):
     path = tmp_path / "results.csv"
     for _ in range(2):
-        lines = reporting.merge_into(path, [line("100", 0, 1, 1.0), line("20", 0, 1, 1.0), line("nan", 0, 1, 1.0)])
+        lines = tables.merge_into(path, [line("100", 0, 1, 1.0), line("20", 0, 1, 1.0), line("nan", 0, 1, 1.0)])
     assert [x["row"] for x in lines] == ["100", "20", "nan"]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf import errors
 from adgm_tf.config import Config
+from adgm_tf.host import errors
 from adgm_tf.training import plan, schedules
 
 RATE, STEPS_PER_EPOCH, STEPS = 3e-3, 7.5, 1000

@@ -4,11 +4,11 @@ import building
 import numpy as np
 import pytest
 
-from adgm_tf import errors
 from adgm_tf.config import Config
-from adgm_tf.data import inputs, labels, splits
+from adgm_tf.data import arrays, labels, splits
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.source import Source
+from adgm_tf.host import errors
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3)).astype(np.float32)
@@ -214,4 +214,4 @@ def test_what_is_said_of_a_split_counts_the_unknown_labels():
 
 def test_names_of_labels_are_read_once():
     assert labels.names_of([1, 2, -1], "labels").tolist() == ["1", "2", None]
-    assert inputs.shown((2, 3)) == "2 x 3"
+    assert arrays.shown((2, 3)) == "2 x 3"

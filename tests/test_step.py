@@ -10,12 +10,12 @@ import tensorflow as tf
 import tf_keras
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors, seeds
-from adgm_tf import model as model_lib
 from adgm_tf.config import Config
-from adgm_tf.data.resident import Batch
-from adgm_tf.family import FAMILY
+from adgm_tf.host import errors
+from adgm_tf.model import engine, seeds
+from adgm_tf.model.family import FAMILY
 from adgm_tf.training import plan, step
+from adgm_tf.training.feed import Batch
 
 SMALL = dict(num_labels="6", labelled_batch_size=4, unlabelled_batch_size=6, hidden_units=(9,), auxiliary_dim=3,
              latent_dim=4, weight_prior=True, clip_norm=5.0)
@@ -49,7 +49,7 @@ def noise_of_the_row_alone(monkeypatch):
         return q.mean() + q.stddev() * z
 
     with monkeypatch.context() as patched:
-        patched.setattr(model_lib, "draw", draw)
+        patched.setattr(engine, "draw", draw)
         patched.setattr(tf.random, "stateless_normal", lambda shape, seed: tf.ones(shape))
         yield
 
@@ -276,7 +276,7 @@ def test_a_wide_start_of_the_auxiliary_says_something_of_x_and_a_narrow_one_noth
     kl = {}
     for start in ("narrow", "wide"):
         config = Config(model="adgm", auxiliary_start=start, consistency="none", class_sum="exact", **SMALL)
-        built = model_lib.build(config, (4,), False, 3)
+        built = engine.build(config, (4,), False, 3)
         kl[start] = built.kl_per_unit(building.examples(50, dim=4), building.seed(1))["a"].numpy() / 50
     assert kl["narrow"].max() < 1e-3
     assert kl["wide"].min() > 0.01

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from adgm_tf import errors
 from adgm_tf.config import Config
-from adgm_tf.training import job, strategy
+from adgm_tf.host import errors
+from adgm_tf.runs import job
+from adgm_tf.training import strategy
 
 CLUSTER = json.dumps({"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 1}})
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from adgm_tf import errors
-from adgm_tf.data import sources
+from adgm_tf.data import catalogue
 from adgm_tf.data.labels import UNKNOWN
+from adgm_tf.host import errors
 
 RNG = np.random.default_rng(0)
 IMAGE = tfds.features.Image(shape=(4, 3, 1))
@@ -30,7 +30,7 @@ def prepare(folder, splits, features, supervised_keys):
                 return ()
 
     Tiny(data_dir=folder).download_and_prepare()
-    return sources.load("tfds:tiny", str(folder))
+    return catalogue.load("tfds:tiny", str(folder))
 
 
 def rows(labels, shape=(4, 3, 1), dtype=np.uint8):

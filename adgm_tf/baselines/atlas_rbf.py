@@ -13,9 +13,9 @@ import dataclasses
 
 import numpy as np
 
-from adgm_tf import errors
 from adgm_tf.baselines import partly_labelled
 from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.host import errors
 
 MOST_LABELS = 10_000
 ROWS = 500

@@ -18,11 +18,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from jaxtyping import Float, Int
 
-from adgm_tf import objectives, seeds
 from adgm_tf.baselines import perceptron
 from adgm_tf.baselines.perceptron import Moments
 from adgm_tf.config import Config
-from adgm_tf.objectives import Objective
+from adgm_tf.model import seeds
+from adgm_tf.objectives import bounds
+from adgm_tf.objectives.loss import Objective
 
 tfd = tfp.distributions
 
@@ -132,7 +133,7 @@ def per_example(model: Ladder, x_labelled: Float[tf.Tensor, "L D"], y: Int[tf.Te
 
     clean_z, _ = model.encode(x[group], norm, _no_noise)
     decoded = model.decode([z[group] for z in noisy_z], noisy_logits[group])
-    terms = {"classification": objectives.classification(tfd.Categorical(logits=noisy_logits[None, :L]), y)}
+    terms = {"classification": bounds.classification(tfd.Categorical(logits=noisy_logits[None, :L]), y)}
     for layer, (z, estimate, m) in enumerate(zip(clean_z, decoded, moments, strict=True)):
         estimate = perceptron.normalized(estimate, m)
         terms[_denoising(layer, U)] = tf.reduce_mean(tf.math.squared_difference(z, estimate), -1)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import tensorflow as tf
 from jaxtyping import Float
 
-from adgm_tf import errors, precision, seeds
 from adgm_tf.config import Config
+from adgm_tf.host import errors
+from adgm_tf.model import precision, seeds
 
 MOMENTUM = 0.99
 EPSILON = 1e-5

@@ -17,11 +17,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from jaxtyping import Float, Int
 
-from adgm_tf import objectives, seeds
 from adgm_tf.baselines import perceptron
 from adgm_tf.config import Config
-from adgm_tf.model import Auxiliary
-from adgm_tf.objectives import Objective
+from adgm_tf.model import seeds
+from adgm_tf.model.engine import Auxiliary
+from adgm_tf.objectives import bounds, regularisers
+from adgm_tf.objectives.loss import Objective
 
 tfd = tfp.distributions
 
@@ -101,13 +102,13 @@ def per_example(model: Classifier, x_labelled: Float[tf.Tensor, "L D"], y: Int[t
     del kl_weight
     parts = [x for x in (x_labelled, x_unlabelled) if x.shape[0]]
     q_ys = [tfd.Categorical(logits=model.logits(x, training, update=training and x is parts[-1])[None]) for x in parts]
-    terms = {"classification": objectives.classification(q_ys[0], y)}
+    terms = {"classification": bounds.classification(q_ys[0], y)}
     if x_unlabelled.shape[0]:
         terms["unlabelled/entropy"] = q_ys[-1].entropy()[0]
-        terms["unlabelled/balance"] = objectives.class_balance(q_ys[-1], model.log_prior)
+        terms["unlabelled/balance"] = regularisers.class_balance(q_ys[-1], model.log_prior)
     if objective.consistency == "vat":
-        terms["consistency"] = tf.concat([objectives.virtual_adversarial(
-            model, x, q_y, objectives.Noise(1, seed, training=training), seeds.fold(seed, seeds.Draw.DIRECTION, i),
+        terms["consistency"] = tf.concat([regularisers.virtual_adversarial(
+            model, x, q_y, regularisers.Noise(1, seed, training=training), seeds.fold(seed, seeds.Draw.DIRECTION, i),
             radius=objective.consistency_radius)
             for i, (x, q_y) in enumerate(zip(parts, q_ys, strict=True))], 0)
     return terms

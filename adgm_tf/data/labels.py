@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from adgm_tf import errors
+from adgm_tf.host import errors
 
 UNKNOWN = -1
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from adgm_tf import errors
-from adgm_tf.data import inputs, labels
+from adgm_tf.data import arrays, labels
+from adgm_tf.host import errors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Source:
     Attributes:
       name: the name under which it was asked for.
       train_x: images [N, H, W, channels], uint8 or float32 in [0, 1], or vectors [N, D], float32 or float64; given as
-        `inputs.understood` says.
+        `arrays.understood` says.
       train_y: class indices [N], int32, -1 where the label is not known; given as indices or names.
       test_x: like `train_x`; may be empty.
       test_y: like `train_y`.
@@ -38,12 +38,12 @@ class Source:
     def __post_init__(self) -> None:
         found: dict[str, Any] = {}
         of = {part: f"dataset={self.name}, its {part} " for part in ("training", "test")}
-        found["train_x"] = inputs.understood(self.train_x, of["training"] + "examples")
+        found["train_x"] = arrays.understood(self.train_x, of["training"] + "examples")
         if not len(found["train_x"]):
             raise errors.UserError(f"dataset={self.name}: has no training examples")
         empty = found["train_x"][:0]
-        found["test_x"] = inputs.understood(self.test_x, of["test"] + "examples") if len(self.test_x) else empty
-        inputs.check_alike(found["train_x"], found["test_x"], f"dataset={self.name}")
+        found["test_x"] = arrays.understood(self.test_x, of["test"] + "examples") if len(self.test_x) else empty
+        arrays.check_alike(found["train_x"], found["test_x"], f"dataset={self.name}")
         found["class_names"], found["train_y"], found["test_y"] = self._labels(of)
         for part, what in zip(("train", "test"), of.values(), strict=True):
             if len(found[f"{part}_y"]) != len(found[f"{part}_x"]):

@@ -11,10 +11,10 @@ import zlib
 
 import numpy as np
 
-from adgm_tf import errors, files
 from adgm_tf.config import Config
 from adgm_tf.data import source as source_lib
 from adgm_tf.data.labels import UNKNOWN
+from adgm_tf.host import errors, files
 
 FILE = "split.npz"
 CHOSEN = ("labelled", "unlabelled", "valid")

@@ -10,7 +10,7 @@ import tempfile
 
 import tensorflow as tf
 
-from adgm_tf import errors
+from adgm_tf.host import errors
 from adgm_tf.training.step import Trainer
 
 

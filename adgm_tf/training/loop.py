@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from adgm_tf import errors
-from adgm_tf.interrupts import Interrupts
+from adgm_tf.host import errors
+from adgm_tf.host.interrupts import Interrupts
 from adgm_tf.training.step import Trainer
 
 

@@ -8,10 +8,10 @@ import math
 
 import psutil
 
-from adgm_tf import errors
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
-from adgm_tf.family import FAMILY
+from adgm_tf.host import errors
+from adgm_tf.model.family import FAMILY
 
 BYTES = 4
 # A weight, its gradient and Adam's two moments.

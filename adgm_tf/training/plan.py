@@ -6,10 +6,10 @@ import dataclasses
 import math
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
-from adgm_tf.family import CLASSIFIERS, FAMILY
+from adgm_tf.host import errors
+from adgm_tf.model.family import CLASSIFIERS, FAMILY
 
 # What a classifier of its own architecture leaves aside; rows of a table share a file of options.
 NOT_OF_CLASSIFIERS = ("hidden_units", "classifier_units", "classifier_noise", "filters", "auxiliary_dim", "latent_dim",

@@ -9,12 +9,12 @@ import tensorflow as tf
 import tf_keras
 
 from adgm_tf import config as config_lib
-from adgm_tf import errors, family, objectives, precision, seeds, systems
-from adgm_tf import model as model_lib
 from adgm_tf.config import Config
-from adgm_tf.data import resident
 from adgm_tf.data.splits import Splits
-from adgm_tf.training import schedules
+from adgm_tf.host import errors
+from adgm_tf.model import engine, family, precision, seeds
+from adgm_tf.objectives import loss
+from adgm_tf.training import feed, schedules, systems
 from adgm_tf.training.plan import Plan
 
 
@@ -40,17 +40,17 @@ class Trainer:
             self.optimizer = tf_keras.optimizers.legacy.Adam(self.schedule)
             self.optimizer._create_all_weights(self.model.trainable_variables)
             self.averages = averages_of(self.model, config)
-        self.objective = objectives.Objective(
+        self.objective = loss.Objective(
             config.num_samples, config.num_importance_samples, config.share_latent, config.class_sum, config.top_k,
             plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
             config.entropy_weight, config.balance_weight, config.input_noise, config.mix_examples,
             config.consistency_target, config.interpolation_weight)
-        self.batches = resident.Batches(
+        self.batches = feed.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
             strategy.num_replicas_in_sync, float(splits.scaling.scale) if splits.is_image else 1.0,
             binarizes(config, splits),
             config.unlabelled_order == "shuffled", self.seed)
-        self.arrays = resident.place(splits, strategy)
+        self.arrays = feed.place(splits, strategy)
         self.term_names = (*self.system.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,
                                                    self.objective), "loss")
         extra = ("weight_prior",) if config.weight_prior else ()
@@ -109,12 +109,12 @@ class Trainer:
 
         return self.strategy.experimental_local_results(self.strategy.run(total, args=(vote,)))[0]
 
-    def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: resident.Arrays) -> tuple[tf.Tensor, ...]:
+    def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: feed.Arrays) -> tuple[tf.Tensor, ...]:
         rows = self.batches.rows(start, num_steps)
 
         def body(sums, last, count):
             del last
-            of_step = resident.Rows(*(part[count] for part in rows))
+            of_step = feed.Rows(*(part[count] for part in rows))
             report = self.strategy.run(self._replica_step, args=(arrays, of_step, start + count))
             report = self.strategy.experimental_local_results(report)[0]
             self._update_averages(start + count)
@@ -127,7 +127,7 @@ class Trainer:
         zeros = tf.zeros([len(self.names)])
         return tf.while_loop(going, body, (zeros, zeros, tf.zeros([], tf.int64)), parallel_iterations=1)
 
-    def _replica_step(self, arrays: resident.Arrays, rows: resident.Rows, step: tf.Tensor) -> tf.Tensor:
+    def _replica_step(self, arrays: feed.Arrays, rows: feed.Rows, step: tf.Tensor) -> tf.Tensor:
         """Takes one step on a replica's part of the rows; returns the terms of all, in the order of `names`."""
         context = tf.distribute.get_replica_context()
         replica = tf.convert_to_tensor(context.replica_id_in_sync_group)
@@ -152,11 +152,11 @@ class Trainer:
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True), experimental_aggregate_gradients=False)
         return tf.stack([report[name] for name in self.names])
 
-    def _observed(self, batch: resident.Batch, seed: tf.Tensor) -> resident.Batch:
+    def _observed(self, batch: feed.Batch, seed: tf.Tensor) -> feed.Batch:
         return batch._replace(x_labelled=self.model.observe(batch.x_labelled, seeds.fold(seed, 0)),
                               x_unlabelled=self.model.observe(batch.x_unlabelled, seeds.fold(seed, 1)))
 
-    def loss_and_gradients(self, batch: resident.Batch, seed: tf.Tensor, kl_weight: tf.Tensor,
+    def loss_and_gradients(self, batch: feed.Batch, seed: tf.Tensor, kl_weight: tf.Tensor,
                            consistency_warmth: tf.Tensor | float = 1.0) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One replica's share of the terms, in the order of `term_names`, and of the gradient of J.
 
@@ -204,5 +204,5 @@ def binarizes(config: Config, splits: Splits) -> bool:
             return binarizes(config_lib.read(config.features_run), splits)
         if config.model not in family.FAMILY or not splits.is_image:
             return False
-        return model_lib.likelihood(config, splits.is_image) == "bernoulli"
+        return engine.likelihood(config, splits.is_image) == "bernoulli"
     return config.binarization == "bernoulli"

@@ -8,8 +8,8 @@ import re
 
 import tensorflow as tf
 
-from adgm_tf import errors
 from adgm_tf.config import Config
+from adgm_tf.host import errors
 from adgm_tf.training import workers
 
 

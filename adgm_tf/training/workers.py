@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from adgm_tf import errors
+from adgm_tf.host import errors
 
 GREETING = b"adgm_tf\n"
 SECONDS_BETWEEN_TRIES = 0.2

@@ -1,0 +1,96 @@
+"""What a model says of a set of examples: probabilities, error, bound, KL of each unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+from adgm_tf.analysis import metrics
+from adgm_tf.config import Config
+from adgm_tf.data.splits import Examples, Scaling
+from adgm_tf.model import seeds
+from adgm_tf.objectives import estimates
+
+# Samples of a in one call, and how many q(y|a,x) may have before a call takes fewer examples.
+SAMPLES_AT_ONCE = 1000
+SAMPLES_OF_A_FULL_BATCH = 10
+
+
+class Evaluator:
+    """A model's answers, batch by batch, on grey values; bound and KL are those of generative models alone.
+
+    Args:
+      model: the model.
+      scaling: from what the source gives to what the model sees.
+      num_samples: samples of a that the classifier averages.
+      batch_size: examples at once.
+      seed: seed of the run.
+      classifier: a key of `estimates.CLASSIFIERS`.
+    """
+
+    def __init__(self, model: tf.Module, scaling: Scaling, num_samples: int, batch_size: int, seed: int, classifier: str):
+        self.model, self.scaling, self.batch_size = model, scaling, batch_size
+        self.num_samples, self.classifier = num_samples, classifier
+        self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
+        self._bound = self._compile(lambda x, seed: estimates.unlabelled_bound_of(model, x, 1, seed))
+        self._kl = self._compile(lambda x, seed: model.kl_per_unit(x, seed))
+
+    def probs(self, examples: Examples) -> np.ndarray:
+        """Returns what the classifier says, [N,C]."""
+        if self.classifier == "bound":
+            return special.softmax(self._in_blocks(examples, self.num_samples, estimates.log_joint_of,
+                                                   estimates.log_mean_of_blocks, same_noise=True), -1)
+        return self._in_blocks(examples, self.num_samples, estimates.CLASSIFIERS[self.classifier],
+                               estimates.mean_of_blocks, same_noise=True)
+
+    def error_percent(self, examples: Examples) -> float:
+        """Returns the error of the classifier on the examples whose labels are known."""
+        known = examples.known
+        return metrics.error_percent(self.probs(known), known.y)
+
+    def bound_nats(self, examples: Examples) -> float:
+        """Returns the mean of -U(x), one sample an example and every class."""
+        return float(np.concatenate(self._batches(self._bound, examples)).mean())
+
+    def kl_per_unit(self, examples: Examples) -> dict[str, np.ndarray]:
+        """Returns {letter: KL [units]}, the mean over the examples, nats."""
+        sums = self._batches(self._kl, examples)
+        return {letter: sum(s[letter] for s in sums) / len(examples) for letter in sums[0]}
+
+    def log_likelihood_nats(self, examples: Examples, num_importance_samples: int) -> float:
+        """Returns the mean of log p(x), estimated with that many importance samples and every class."""
+        return float(self._in_blocks(examples, num_importance_samples, estimates.log_likelihood_of,
+                                     estimates.log_mean_of_blocks).mean())
+
+    def _in_blocks(self, examples: Examples, num_samples: int, of_block: Callable, join: Callable,
+                   same_noise: bool = False) -> np.ndarray:
+        """Answers from many samples in blocks of some, joined by their sizes: memory does not grow with the samples."""
+        found, sizes = [], [min(SAMPLES_AT_ONCE, num_samples - i) for i in range(0, num_samples, SAMPLES_AT_ONCE)]
+        of_every_class = of_block in (estimates.log_joint_of, estimates.log_likelihood_of)
+        at_once = 1 if of_every_class else SAMPLES_OF_A_FULL_BATCH
+        rows = max(1, self.batch_size * at_once // max(at_once, sizes[0]))
+        functions = {size: self._compile(lambda x, seed, size=size: of_block(self.model, x, size, seed))
+                     for size in set(sizes)}
+        for block, size in enumerate(sizes):
+            seed = self.seed if block == 0 else seeds.fold(self.seed, seeds.Draw.EVALUATION, block)
+            found.append(np.concatenate(self._batches(functions[size], examples, rows, seed, same_noise)))
+        return join(found, sizes) if len(found) > 1 else found[0]
+
+    def _compile(self, function: Callable) -> Callable:
+        spec = [tf.TensorSpec([None, self.model.input_dim], tf.float32), tf.TensorSpec([2], tf.int32)]
+        return tf.function(function, input_signature=spec, autograph=False)
+
+    def _batches(self, function: Callable, examples: Examples, rows: int | None = None, seed: tf.Tensor | None = None,
+                 same_noise: bool = False) -> list:
+        size, seed = rows or self.batch_size, self.seed if seed is None else seed
+        return [tf.nest.map_structure(lambda t: t.numpy(), function(
+            tf.constant(self.scaling(examples.x[i: i + size])), seed if same_noise else seeds.fold(seed, i)))
+            for i in range(0, len(examples), size)]
+
+
+def evaluator(model: tf.Module, scaling: Scaling, config: Config) -> Evaluator:
+    """Returns what evaluates the model as `config` says."""
+    return Evaluator(model, scaling, config.num_eval_samples, config.eval_batch_size, config.seed, config.classifier)

@@ -1,0 +1,1 @@
+"""Experiments: tables and curves from results, and the benchmark."""

@@ -1,0 +1,1 @@
+"""The models: family, engine, conditionals, densities, seeds."""

@@ -1,0 +1,119 @@
+"""Terms on q(y|a,x) that need no label: consistency, interpolation, balance of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from jaxtyping import Float
+
+from adgm_tf.model import seeds
+from adgm_tf.model.contract import Auxiliary
+
+tfd = tfp.distributions
+
+
+POWER_ITERATION_STEP = 1.0
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """The part of the contract that classification and consistency see."""
+
+    def sample_auxiliary(self, x: tf.Tensor, num_samples: int, seed: tf.Tensor, training: bool = False) -> Auxiliary:
+        """a_k ~ q(a|x)."""
+
+    def q_y(self, x: tf.Tensor, a: tf.Tensor, training: bool = False, *,
+            noise_seed: tf.Tensor | None = None) -> tfd.Categorical:
+        """q(y|a,x)."""
+
+
+class Noise(NamedTuple):
+    """How q(y|a,x) is asked again: K samples of a and the noise between its layers by the same seeds.
+
+    Attributes:
+      num_samples: K.
+      auxiliary_seed: the seed that drew a.
+      hidden_seed: the seed of the noise between the layers; None where there is none.
+      training: whether batch normalisation uses the statistics of this batch.
+    """
+
+    num_samples: int
+    auxiliary_seed: tf.Tensor
+    hidden_seed: tf.Tensor | None = None
+    training: bool = False
+
+    def answer(self, model: Classifier, x: Float[tf.Tensor, "B D"]) -> tfd.Categorical:
+        """q(y|a,x), batch [K,B], at another x of the same shape."""
+        a = model.sample_auxiliary(x, self.num_samples, self.auxiliary_seed, self.training).value
+        return model.q_y(x, a, self.training, noise_seed=self.hidden_seed)
+
+
+def virtual_adversarial(model: Classifier, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
+                        seed: tf.Tensor, *, radius: float) -> Float[tf.Tensor, " B"]:
+    """mean_K KL( stop(target) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
+
+    r follows the gradient of the same divergence at a small random step: one power iteration.
+
+    Args:
+      model: sees x + r with the same noise of a.
+      x: examples [B,D].
+      target: q(y|a,x) of the same x, batch [K,B].
+      noise: what drew a.
+      seed: seed of the random step.
+      radius: length of r in units of x.
+
+    Reference: Miyato et al. 2015, arXiv:1507.00677.
+    """
+    fixed = tfd.Categorical(logits=tf.stop_gradient(target.logits_parameter()))
+
+    def divergence(r):
+        return tf.reduce_mean(tfd.kl_divergence(fixed, noise.answer(model, x + r)), 0)
+
+    step = POWER_ITERATION_STEP * _unit(tf.random.stateless_normal(tf.shape(x), seed))
+    with tf.GradientTape() as tape:
+        tape.watch(step)
+        distance = tf.reduce_sum(divergence(step))
+    return divergence(radius * _unit(tf.stop_gradient(tape.gradient(distance, step))))
+
+
+def interpolation(model: Classifier, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
+                  seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
+    """mean_K KL( stop(u t(x) + (1 - u) t(x')) || q(y|a,u x + (1 - u) x') ) [B], nats; u uniform, x' of the same batch.
+
+    Args:
+      model: sees what lies between x and x'.
+      x: examples [B,D].
+      target: t, q(y|a,x) of the same x, batch [K,B].
+      noise: what drew a.
+      seed: of u and of the pairs.
+
+    Reference: Verma et al. 2019, arXiv:1903.03825, with Beta(1, 1).
+    """
+    other = tf.argsort(tf.random.stateless_uniform(tf.shape(x)[:1], seeds.fold(seed, 0)))
+    u = tf.random.stateless_uniform([tf.shape(x)[0], 1], seeds.fold(seed, 1))
+    probs = tf.stop_gradient(target.probs_parameter())
+    between = tfd.Categorical(probs=u * probs + (1 - u) * tf.gather(probs, other, axis=1))
+    return tf.reduce_mean(tfd.kl_divergence(between, noise.answer(model, u * x + (1 - u) * tf.gather(x, other))), 0)
+
+
+def class_balance(q_y: tfd.Categorical, log_prior: Sequence[float]) -> Float[tf.Tensor, " B"]:
+    """sum_y q(y|x) log( qbar(y) / p(y) ) [B], nats, q and qbar the means of q(y|a,x) over K, and over K and B.
+
+    The mean over the batch is KL( qbar(y) || p(y) ), 0 where the predictions share the classes out as the prior does.
+    log qbar is held fixed: its gradient adds up to 0. Each replica has the qbar of its own examples.
+
+    Reference: Krause et al. 2010, *Discriminative Clustering by Regularized Information Maximization*.
+    """
+    probs = tf.reduce_mean(q_y.probs_parameter(), 0)
+    share = tf.maximum(tf.reduce_mean(probs, 0), np.finfo(np.float32).tiny)
+    return tf.reduce_sum(probs * tf.stop_gradient(tf.math.log(share) - log_prior), -1)
+
+
+def _unit(v: tf.Tensor) -> tf.Tensor:
+    """Rows of length 1; rows of zeros stay zeros."""
+    v = v / (tf.reduce_max(tf.abs(v), -1, keepdims=True) + 1e-30)
+    return v * tf.math.rsqrt(tf.reduce_sum(v * v, -1, keepdims=True) + 1e-12)

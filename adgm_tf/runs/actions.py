@@ -1,0 +1,216 @@
+"""What happens between calls: the record in TensorBoard and metrics.jsonl, progress, evaluation, pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from adgm_tf import config as config_lib
+from adgm_tf.analysis import plots
+from adgm_tf.host import files
+from adgm_tf.analysis import samples
+from adgm_tf.config import Config
+from adgm_tf.data.splits import Examples
+from adgm_tf.data.splits import Splits
+from adgm_tf.analysis.evaluator import Evaluator
+from adgm_tf.training.checkpoints import Checkpoints
+from adgm_tf.training.loop import Event
+from adgm_tf.training.step import Trainer
+
+KL_EXAMPLES = 1000
+TRANSDUCTIVE_EXAMPLES = 10_000
+RECONSTRUCTED = 10
+FINAL = ("test_error_percent", "transductive_error_percent", "valid_error_percent", "test_bound_nats")
+
+
+class Record:
+    """The run's `metrics.jsonl` and its TensorBoard writers `train/` and `valid/`.
+
+    Args:
+      run_dir: the run directory.
+      step: where the run goes on; later lines of an earlier attempt are dropped.
+    """
+
+    def __init__(self, run_dir: pathlib.Path, step: int):
+        self.path = run_dir / "metrics.jsonl"
+        kept = [line for line in files.read_json_lines(self.path) if line["step"] <= step]
+        files.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.seconds = max((line.get("seconds", 0.0) for line in kept), default=0.0)
+        self.writers = {name: tf.summary.create_file_writer(str(run_dir / name)) for name in ("train", "valid")}
+
+    def add(self, writer: str, step: int, scalars: dict[str, float]) -> None:
+        """Writes scalars of one step to both records."""
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(files.plain({"step": step, "set": writer, **scalars})) + "\n")
+        with self.writers[writer].as_default(step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+        self.writers[writer].flush()
+
+
+def describe_run(record: Record, config: Config, notes: list[str]) -> None:
+    """Writes the configuration to TensorBoard as text, and what decides the result as hyperparameters."""
+    from tensorboard.plugins.hparams import api as hparams
+    shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in config.to_json().items()}
+    rows = "\n".join(f"| {k} | {'' if v is None else v} |" for k, v in shown.items())
+    values = {f.name: shown[f.name] for f in dataclasses.fields(config)
+              if shown[f.name] is not None and f.metadata["affects"] == config_lib.RESULT}
+    with record.writers["train"].as_default(0):
+        tf.summary.text("configuration", f"| field | value |\n|---|---|\n{rows}")
+        tf.summary.text("what it comes to", "\n\n".join(notes))
+        hparams.hparams_config(hparams=[hparams.HParam(name) for name in values],
+                               metrics=[hparams.Metric(f"final/{name}", display_name=name) for name in FINAL])
+        hparams.hparams(values)
+
+
+def describe_results(record: Record, step: int, measured: dict[str, Any]) -> None:
+    """Writes the final figures to TensorBoard, where they stand beside the hyperparameters."""
+    with record.writers["train"].as_default(step):
+        for name in FINAL:
+            if name in measured:
+                tf.summary.scalar(f"final/{name}", measured[name])
+    record.writers["train"].flush()
+
+
+class Log:
+    """Writes the terms of the loss of every call, and shows progress: a bar on a terminal, plain lines otherwise.
+
+    Args:
+      record: where to write.
+      trainer: says how many steps there are.
+      validation: knows the last errors.
+      show_every: steps between two lines of progress.
+    """
+
+    def __init__(self, record: Record, trainer: Trainer, validation: Validation, show_every: int):
+        self.record, self.trainer, self.validation, self.show_every = record, trainer, validation, show_every
+        self.first_step, self.start = trainer.step, time.perf_counter()
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = tqdm.tqdm(initial=trainer.step, total=trainer.plan.num_steps, unit="step", dynamic_ncols=True)
+
+    def __call__(self, event: Event) -> None:
+        """Records one call of the loop."""
+        self.record.add("train", event.step, {**event.terms, "examples_per_second": event.examples_per_second,
+                                              "epoch": event.epoch, "seconds": event.seconds})
+        if event.step % self.show_every and not event.is_last:
+            return
+        text = self._shown(event)
+        if self.bar:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(event.step - self.bar.n)
+            if event.is_last:
+                self.bar.close()
+            return
+        elapsed = time.perf_counter() - self.start
+        left = elapsed / (event.step - self.first_step) * (self.trainer.plan.num_steps - event.step)
+        print(f"step {event.step}/{self.trainer.plan.num_steps}  {text}  {tqdm.tqdm.format_interval(left)} left",
+              flush=True)
+
+    def _shown(self, event: Event) -> str:
+        bound = event.terms.get("unlabelled/bound", event.terms.get("labelled/bound"))
+        of_bound = "" if bound is None else f"bound {bound:.2f} nats  "
+        return (f"epoch {event.epoch:.1f}  loss {event.terms['loss']:.2f}  {of_bound}"
+                f"{self.validation.shown}  {event.examples_per_second:,.0f} examples/s")
+
+
+@dataclasses.dataclass
+class Validation:
+    """Evaluates on the validation set, keeps the best weights, and watches the test error if asked to."""
+
+    record: Record
+    trainer: Trainer
+    evaluator: Evaluator
+    splits: Splits
+    checkpoints: Checkpoints
+    track_test: bool
+    shown: str = "validation error -"
+
+    def __call__(self, event: Event) -> None:
+        """Records one evaluation."""
+        scalars = {}
+        with self.trainer.evaluation_weights():
+            if len(self.splits.valid) and self.trainer.model.is_generative:
+                scalars["bound_nats"] = self.evaluator.bound_nats(self.splits.valid)
+            if sees_labels(self.trainer):
+                scalars |= {name: self.evaluator.error_percent(examples)
+                            for name, examples in self._watched().items() if len(examples.known)}
+        shown = {"error_percent": "validation", "test_error_percent": "test"}
+        errors_shown = [f"{name} error {scalars[k]:.2f} %" for k, name in shown.items() if k in scalars]
+        self.shown = "  ".join(errors_shown) or self.shown
+        if scalars:
+            self.record.add("valid", event.step, scalars)
+        if len(self.splits.valid):
+            score = scalars["error_percent"] if "error_percent" in scalars else -scalars["bound_nats"]
+            self.checkpoints.save_if_best(score)
+
+    def _watched(self) -> dict[str, Examples]:
+        watched = {"error_percent": self.splits.valid}
+        if self.track_test:
+            watched |= {"test_error_percent": self.splits.test,
+                        "transductive_error_percent": self.splits.hidden.known.drawn(TRANSDUCTIVE_EXAMPLES)}
+        return watched
+
+
+def sees_labels(trainer: Trainer) -> bool:
+    """Whether the classes that the model names are those of the data."""
+    return trainer.plan.labelled_batch_size > 0
+
+
+@dataclasses.dataclass
+class Pictures:
+    """Writes reconstructions, a class-by-sample grid, analogies and the KL of each unit to TensorBoard."""
+
+    record: Record
+    trainer: Trainer
+    evaluator: Evaluator
+    splits: Splits
+    seed: int
+
+    def __call__(self, event: Event) -> None:
+        """Records one set of pictures; one that cannot be drawn is a line, and training goes on."""
+        with self.trainer.evaluation_weights():
+            drawn = self._drawn()
+        with self.record.writers["train"].as_default(event.step):
+            for name, draw in drawn.items():
+                try:
+                    draw()
+                except Exception as error:  # noqa: BLE001  (a picture is worth no training)
+                    print(f"picture {name} cannot be drawn ({type(error).__name__}: {error})", flush=True)
+        self.record.writers["train"].flush()
+
+    def _drawn(self) -> dict[str, Callable[[], None]]:
+        """What the model draws, and how it gets into TensorBoard, by name."""
+        model, splits = self.trainer.model, self.splits
+        pool = splits.unlabelled if len(splits.unlabelled) else splits.labelled
+        given = tf.constant(splits.scaling(pool.x[:RECONSTRUCTED]))
+        first = Examples(pool.x[:KL_EXAMPLES], pool.y[:KL_EXAMPLES], pool.index[:KL_EXAMPLES])
+        kl = self.evaluator.kl_per_unit(first)
+        names = samples.row_names(model, splits.class_names)
+        drawn = {"samples by class": (samples.class_grid(model, 10, self.seed), names),
+                 "reconstructions": (samples.reconstructions(model, given), ["given", "reconstructed"])}
+        if model.has_classes:
+            rows = [f"example {i}" for i in range(len(given))]
+            drawn["analogies"] = (samples.analogies(model, given, self.seed), rows)
+
+        def of_kl():
+            for letter, values in kl.items():
+                tf.summary.histogram(f"kl_per_unit/{letter}", values)
+                tf.summary.scalar(f"active_units/{letter}", np.sum(values > plots.ACTIVE_NATS))
+            tf.summary.image("KL per unit", plots.kl_per_unit(kl)[None])
+
+        def of_examples(name, values, names):
+            tf.summary.image(name, plots.examples(values.numpy(), splits.x_shape, names)[None])
+
+        return {"KL per unit": of_kl} | {name: functools.partial(of_examples, name, *given)
+                                         for name, given in drawn.items()}

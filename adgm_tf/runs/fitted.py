@@ -1,0 +1,74 @@
+"""The job of a baseline that is fitted at once: the same data, splits and run directory, and no step of training."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from typing import Any
+
+from adgm_tf import config as config_lib
+from adgm_tf.host import errors
+from adgm_tf.host import files
+from adgm_tf.analysis import metrics
+from adgm_tf.baselines.fitted import FITTED
+from adgm_tf.config import Config
+from adgm_tf.data import catalogue
+from adgm_tf.data import splits as splits_lib
+from adgm_tf.runs import results
+from adgm_tf.training import strategy as strategy_lib
+
+USED = ("model", "dataset", "data_dir", "run_dir", "num_labels", "num_valid", "num_unlabelled",
+        "labelled_in_unlabelled", "split_seed", "seed", "strategy")
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Fits and measures the baseline, unless that has been done; returns the results of its run directory, held here.
+
+    Raises:
+      UserError: something given cannot be; nothing has been written then.
+    """
+    if config.label_count(None) == 0:
+        raise errors.UserError(f"num_labels=0: {config.model} learns from labels; give at least one a class")
+    run_dir = pathlib.Path(config.run_dir)
+    if not strategy_lib.leads(config.strategy):
+        print(f"{config.model} is fitted by the first worker alone; nothing to do here", flush=True)
+        return {"run_dir": config.run_dir}
+    splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
+    if (run_dir / splits_lib.FILE).exists():
+        splits_lib.check(splits, run_dir)
+    notes = [f"{config.model} on {config.dataset}: {run_dir}", splits_lib.describe(splits), *_unused(config)]
+    print("\n".join(notes), flush=True)
+    return _fit(config, run_dir, splits)
+
+
+def _fit(config: Config, run_dir: pathlib.Path, splits: splits_lib.Splits) -> dict[str, Any]:
+    if (run_dir / "results.json").exists():
+        print("has been fitted", flush=True)
+        return files.read_json(run_dir / "results.json", "run_dir")
+    with files.whole_or_not_at_all(run_dir):
+        config_lib.write(config, run_dir)
+        splits_lib.write(splits, run_dir)
+        measured = _measure(config, splits)
+        files.write_json(run_dir / "results.json", measured)
+    return measured
+
+
+def _unused(config: Config) -> list[str]:
+    """Returns a line that names the options given in vain, if any; rows of a table share a file of options."""
+    names = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
+    unused = ", ".join(name for name in names if name not in USED)
+    return [f"{config.model} does not use {unused}"] if unused else []
+
+
+def _measure(config: Config, splits: splits_lib.Splits) -> dict[str, Any]:
+    start = time.monotonic()
+    predict_proba = FITTED[config.model](splits, config.seed)
+    seconds = time.monotonic() - start
+
+    def error_percent(examples: splits_lib.Examples) -> float:
+        return metrics.error_percent(predict_proba(examples), examples.y)
+
+    return {"model": config.model, "dataset": config.dataset, "num_labels": len(splits.labelled),
+            "num_valid_labels": len(splits.valid), "run_dir": config.run_dir, "steps": 0, "seconds": seconds,
+            **results.measure_errors(error_percent, splits), **results.circumstances(config)}

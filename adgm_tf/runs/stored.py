@@ -1,0 +1,107 @@
+"""A finished or unfinished run, read back from its directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+
+from adgm_tf import config as config_lib
+from adgm_tf.host import errors
+from adgm_tf.analysis import evaluator
+from adgm_tf.model import family
+from adgm_tf.training import systems
+from adgm_tf.config import Config
+from adgm_tf.data import source as source_lib
+from adgm_tf.data import catalogue
+from adgm_tf.data import splits as splits_lib
+from adgm_tf.analysis.evaluator import Evaluator
+from adgm_tf.training import checkpoints
+from adgm_tf.runs import features
+from adgm_tf.training import step as step_lib
+
+FOLDERS = {"last": "checkpoints", "best": "best"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run's configuration, data and model, with the weights of `step`, the last or the best of it."""
+
+    path: pathlib.Path
+    config: Config
+    splits: splits_lib.Splits
+    model: systems.Model
+    step: int
+    weights: str = "last"
+
+    def evaluator(self, num_samples: int | None = None, classifier: str | None = None) -> Evaluator:
+        """Returns what evaluates the model; `num_samples` samples of a and the classifier are the run's if not given.
+
+        Raises:
+          UserError: there is no such classifier.
+        """
+        given = {"num_eval_samples": num_samples, "classifier": classifier}
+        config = dataclasses.replace(self.config, **{k: v for k, v in given.items() if v is not None})
+        return evaluator.evaluator(self.model, self.splits.scaling, config)
+
+    def figure_path(self, name: str) -> pathlib.Path:
+        """Returns where the figure `name` belongs."""
+        return self.path / "figures" / f"{name}.png"
+
+
+def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Run:
+    """Reads the run in `run_dir` with its last weights or those that were best on the validation set.
+
+    Raises:
+      UserError: there is no such run, no readable checkpoint, or its data are no longer the same.
+    """
+    folder = errors.lookup(FOLDERS, "weights", weights)
+    config = config_lib.read(run_dir)
+    if config.model in family.FITTED:
+        raise errors.UserError(f"run_dir={run_dir}: {config.model} keeps no weights; what it measured is in "
+                               "results.json")
+    if data_dir:
+        config = dataclasses.replace(config, data_dir=data_dir)
+    path = pathlib.Path(run_dir)
+    if weights == "best" and not config.num_valid:
+        raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
+    splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
+    splits_lib.check(splits, path)
+    model = features.system(config).build(config, splits.x_shape, splits.is_image, splits.num_classes)
+    averages = step_lib.averages_of(model, config)
+    step, passed_over = checkpoints.restore_weights(model, averages, path / folder)
+    for line in passed_over:
+        print(line, flush=True)
+    return Run(path, config, splits, model, step, weights)
+
+
+def examples(run: Run, split: str, dataset: str | None = None, data_dir: str | None = None) -> splits_lib.Examples:
+    """Returns a split of the run's data, or the same split of another data set of the same shape and classes.
+
+    Raises:
+      UserError: there is no such split, it is empty, or the other data set does not fit the model.
+    """
+    splits = run.splits
+    if dataset:
+        other = catalogue.load(dataset, run.config.data_dir if data_dir is None else data_dir)
+        _check_fits(run, other, dataset)
+        splits = splits_lib.split(other, dataclasses.replace(run.config, dataset=dataset, num_valid=0, num_labels="0",
+                                                               num_unlabelled="all"))
+    table = {name: getattr(splits, name) for name in ("test", "valid", "unlabelled", "labelled")}
+    chosen = errors.lookup(table, "split", split)
+    if not len(chosen):
+        raise errors.UserError(f"split={split}: the run has no such examples")
+    return chosen
+
+
+def _check_fits(run: Run, other: source_lib.Source, dataset: str) -> None:
+    def shown(shape: tuple[int, ...]) -> str:
+        return " x ".join(map(str, shape))
+
+    shape = other.train_x.shape[1:]
+    if shape != run.splits.x_shape:
+        raise errors.UserError(f"dataset={dataset}: its examples are {shown(shape)}, the run's are "
+                               f"{shown(run.splits.x_shape)} ({math.prod(run.splits.x_shape)} numbers)")
+    if len(other.class_names) != run.splits.num_classes:
+        raise errors.UserError(f"dataset={dataset}: has {len(other.class_names)} classes, the run's data has "
+                               f"{run.splits.num_classes}")

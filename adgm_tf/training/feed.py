@@ -1,0 +1,113 @@
+"""Training arrays kept on the device, and batches that are a function of the step alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from adgm_tf.data.splits import Splits
+from adgm_tf.model import seeds
+from adgm_tf.training import order
+
+
+class Arrays(NamedTuple):
+    """Training arrays of one replica: x [N, D], images as the source gives them, vectors scaled; y int32 [N]."""
+
+    labelled_x: tf.Tensor
+    labelled_y: tf.Tensor
+    unlabelled_x: tf.Tensor
+
+
+class Rows(NamedTuple):
+    """Rows of the arrays, a line a step: labelled [n,L] and unlabelled [n,U], int64."""
+
+    labelled: tf.Tensor
+    unlabelled: tf.Tensor
+
+
+class Batch(NamedTuple):
+    """One replica's part of a batch: x_labelled [L,D], y [L], x_unlabelled [U,D]."""
+
+    x_labelled: tf.Tensor
+    y: tf.Tensor
+    x_unlabelled: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """How batches are taken from the arrays.
+
+    Attributes:
+      labelled_size: labelled examples a step, over all replicas.
+      unlabelled_size: unlabelled examples a step, over all replicas.
+      num_labelled: labelled examples in the arrays.
+      num_unlabelled: unlabelled examples in the arrays.
+      num_replicas: replicas that share a batch.
+      scale: what takes pixels of the arrays to [0, 1]; 1 for what is scaled already.
+      binarize: whether pixels are Bernoulli draws, anew at every step.
+      shuffles_unlabelled: whether unlabelled rows come in a new order at every epoch, or always in that of the array.
+      seed: seed of the run, int32 [2].
+    """
+
+    labelled_size: int
+    unlabelled_size: int
+    num_labelled: int
+    num_unlabelled: int
+    num_replicas: int
+    scale: float
+    binarize: bool
+    shuffles_unlabelled: bool
+    seed: tf.Tensor
+
+    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> Rows:
+        """Returns the rows of the batches of `num_steps` steps from `start` on (both int64), of all replicas."""
+        def positions(size):
+            return start * size + tf.range(num_steps * size, dtype=tf.int64)
+
+        def shuffled(size, count, draw):
+            return order.shuffled(positions(size), count, seeds.fold(self.seed, draw))
+
+        labelled = shuffled(self.labelled_size, self.num_labelled, seeds.Draw.LABELLED_ORDER)
+        unlabelled = (shuffled(self.unlabelled_size, self.num_unlabelled, seeds.Draw.UNLABELLED_ORDER)
+                      if self.shuffles_unlabelled else positions(self.unlabelled_size) % max(self.num_unlabelled, 1))
+        return Rows(tf.reshape(labelled, [num_steps, self.labelled_size]),
+                    tf.reshape(unlabelled, [num_steps, self.unlabelled_size]))
+
+    def take(self, arrays: Arrays, rows: Rows, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
+        """Returns the part of a batch, the rows [L] and [U] of one step, that belongs to `replica` (int32)."""
+        labelled, unlabelled = (self._part(part, size, replica) for part, size in
+                                zip(rows, (self.labelled_size, self.unlabelled_size), strict=True))
+        x = tf.concat([tf.gather(arrays.labelled_x, labelled), tf.gather(arrays.unlabelled_x, unlabelled)], 0)
+        x = self.seen(x, noise_seed)
+        return Batch(x[: labelled.shape[0]], tf.gather(arrays.labelled_y, labelled), x[labelled.shape[0] :])
+
+    def _part(self, rows: tf.Tensor, size: int, replica: tf.Tensor) -> tf.Tensor:
+        part = size // self.num_replicas
+        return tf.ensure_shape(rows[replica * part: (replica + 1) * part], [part])
+
+    def seen(self, x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
+        """Returns what the model sees of rows x [B,D] in training: scaled, and binarised if so configured."""
+        x = tf.cast(x, tf.float32)
+        x = x if self.scale == 1 else x * self.scale
+        if not self.binarize:
+            return x
+        uniform = tf.random.stateless_uniform(tf.shape(x), seeds.fold(noise_seed, seeds.Draw.BINARIZE))
+        return tf.cast(uniform < x, tf.float32)
+
+
+def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:
+    """Returns the training arrays with one copy on the device of each replica."""
+    dim = math.prod(splits.x_shape)
+
+    def flat(x):
+        return x.reshape(-1, dim) if splits.is_image else splits.scaling(x)
+
+    flat = [flat(splits.labelled.x), splits.labelled.y.astype(np.int32), flat(splits.unlabelled.x)]
+    if strategy.num_replicas_in_sync == 1:
+        return Arrays(*map(tf.constant, flat))
+    return Arrays(*(strategy.experimental_distribute_values_from_function(lambda _, a=array: tf.constant(a))
+                    for array in flat))
