@@ -3,10 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
+from adgm_tf import config
 from adgm_tf.data import source, splits
-from adgm_tf.model import engine, seeds
-from adgm_tf.model.conditionals import Trunk
+from adgm_tf.model import densities, engine, seeds
+from adgm_tf.model.contract import Batch
 from adgm_tf.model.family import FAMILY
+from adgm_tf.model.phase import Phase
+from adgm_tf.model.trunks import Trunk
 from adgm_tf.objectives import loss
 from adgm_tf.training import feed
 
@@ -19,8 +22,9 @@ def model(name="adgm", *, x_dim=D, auxiliary_dim=A, latent_dim=Z, num_classes=C,
           trunk=None, class_prior=(), scatter=0.3):
     """A model of the family whose weights lie far from where they start, so that no term is close to zero."""
     row = FAMILY[name]
-    sizes = engine.Sizes(x_dim, auxiliary_dim, latent_dim, num_classes if row.q_y else 0, likelihood,
-                            trunk or Trunk((9, 8)), class_prior if row.q_y else ())
+    sizes = engine.Sizes(x_dim, auxiliary_dim, latent_dim, num_classes if row.q_y else 0,
+                         densities.DENSITIES[likelihood], trunk or Trunk((9, 8)),
+                         class_prior=class_prior if row.q_y else ())
     built = engine.GenerativeModel(row, sizes, seed=0)
     if scatter:
         scatter_weights(built, scatter)
@@ -51,17 +55,34 @@ def classes(count, num_classes=C):
 
 
 def objective(**given):
-    defaults = dict(num_samples=1, num_importance_samples=1, share_latent=False, class_sum="exact", top_k=1,
-                    classification_weight=1.5, consistency="none", consistency_weight=0.7, consistency_radius=0.8,
-                    entropy_weight=0.0, balance_weight=0.0, input_noise=0.0, mix_examples=False,
-                    consistency_target="same", interpolation_weight=0.0)
-    return loss.Objective(**(defaults | given))
+    """Options of the loss, alpha included."""
+    defaults = dict(class_sum="exact", classification_weight=1.5, consistency="none", consistency_weight=0.7,
+                    consistency_radius=0.8)
+    return config.Config(**(defaults | given))
+
+
+def per_example(built, x_labelled, y, x_unlabelled, options, seed_of_step, kl_weight=1.0, *, phase=Phase.TRAIN,
+                of=loss.terms):
+    """The values of every term of the loss by name."""
+    found = of(built, batch_of(x_labelled, y, x_unlabelled, options, seed_of_step), options, seed_of_step,
+               warmth=loss.Warmth(kl_weight), phase=phase)
+    return {term.name: term.values for term in found}
+
+
+def batch_of(x_labelled, y, x_unlabelled, options, seed_of_step):
+    """A batch as the feed gives it, through the noise of `input_noise`."""
+    x = tf.concat([x_labelled, x_unlabelled], 0)
+    seen = x
+    if options.input_noise:
+        noise = tf.random.stateless_normal(x.shape, seeds.fold(seed_of_step, seeds.Draw.NOISE))
+        seen = x + options.input_noise * noise
+    return Batch(seen, x, None, y)
 
 
 def batch(built, labelled, unlabelled):
     """x_labelled, y, x_unlabelled for `per_example`; without labels where the model has no y."""
     labelled = labelled if built.has_classes else 0
-    x = examples(labelled + unlabelled, built.sizes.likelihood, built.sizes.x_dim)
+    x = examples(labelled + unlabelled, built.sizes.likelihood.name, built.sizes.x_dim)
     return x[:labelled], classes(labelled, max(built.sizes.num_classes, 1)), x[labelled:]
 
 

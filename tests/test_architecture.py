@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from adgm_tf.baselines.fitted import FITTED
 
 import adgm_tf
-from adgm_tf.baselines.fitted import FITTED
 from adgm_tf.config import Config
-from adgm_tf.model import conditionals, densities, family
+from adgm_tf.model import densities, family
 from adgm_tf.objectives import class_sums
 from adgm_tf.training import schedules, systems
 
@@ -114,7 +114,7 @@ def test_keras_is_tf_keras(name):
 
 
 @pytest.mark.parametrize(("field", "table"), [
-    ("class_sum", class_sums.CLASS_SUMS), ("normalization", conditionals.NORMALIZATIONS),
+    ("class_sum", class_sums.CLASS_SUMS), ("normalization", trunks.NORMALIZATIONS),
     ("learning_rate_schedule", schedules.SCHEDULES), ("model", family.MODELS)])
 def test_choices_are_the_keys_of_their_table(field, table):
     assert list(Config.__dataclass_fields__[field].metadata["choices"]) == list(table)

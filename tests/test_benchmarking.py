@@ -9,7 +9,6 @@ from adgm_tf.config import Config
 from adgm_tf.experiments.speed import cases, counting, measure, naive, processes, report
 from adgm_tf.host import errors
 from adgm_tf.model import engine, seeds
-from adgm_tf.objectives import loss
 
 SMALL = dict(hidden_units=(12, 9), auxiliary_dim=3, latent_dim=4)
 BY_HAND = {"exact": 15.1e6, "topk": 6.8e6, "naive": 18.7e6}
@@ -25,7 +24,7 @@ def forward_multiply_adds(mode):
     @tf.function
     def forward():
         x = tf.zeros([2, 784])
-        terms = loss.per_example(model, x[:1], tf.zeros([1], tf.int32), x[1:], objective, seeds.of_run(0))
+        terms = building.per_example(model, x[:1], tf.zeros([1], tf.int32), x[1:], objective, seeds.of_run(0))
         return objective.loss({k: tf.reduce_sum(v) for k, v in terms.items()})
 
     return counting.multiply_adds(forward.get_concrete_function())

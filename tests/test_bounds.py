@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf.model.conditionals import Trunk
-from adgm_tf.objectives import bounds, class_sums, estimates, loss
+from adgm_tf.model.trunks import Trunk
+from adgm_tf.objectives import bounds, class_sums, estimates
 
 D, A, Z, C = 3, 2, 2, 3
 W = np.array([[1.0, 0.5], [-0.8, 1.0], [0.6, 0.5]])
@@ -124,7 +124,7 @@ def test_log_weight_is_constant_under_the_exact_posterior():
 def test_the_bounds_are_tight_under_the_exact_posterior(num_importance_samples):
     objective = building.objective(num_samples=2, num_importance_samples=num_importance_samples)
     y = tf.constant([0, 1, 2, 1])
-    terms = loss.per_example(mixture(), X32, y, X32, objective, building.seed(3))
+    terms = building.per_example(mixture(), X32, y, X32, objective, building.seed(3))
     np.testing.assert_allclose(terms["labelled/bound"], LOG_P_XY[range(4), y], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(terms["unlabelled/bound"], LOG_P_X, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(terms["classification"], -LOG_P_Y_GIVEN_X[range(4), y], rtol=1e-4, atol=1e-4)
@@ -160,7 +160,7 @@ def test_the_unlabelled_bound_of_both_class_sums_stays_below_log_p(class_sum):
     model = mixture(**WRONG)
     objective = building.objective(num_samples=8000, class_sum=class_sum)
     given = (X32[:0], tf.zeros([0], tf.int32), X32)
-    bound = loss.per_example(model, *given, objective, building.seed(3))["unlabelled/bound"]
+    bound = building.per_example(model, *given, objective, building.seed(3))["unlabelled/bound"]
     weights, log_q_y = log_weights(model, 8000, [[[0, 1, 2]]])
     expected = np.sum(np.exp(log_q_y) * (weights - log_q_y), -1).mean(0)
     np.testing.assert_allclose(bound, expected, atol=0.1)
@@ -172,7 +172,7 @@ def test_a_drawn_class_inside_the_logarithm_lifts_it_above_log_p():
     bounds = {}
     for class_sum in class_sums.CLASS_SUMS:
         objective = building.objective(num_samples=2000, num_importance_samples=4, class_sum=class_sum)
-        bounds[class_sum] = loss.per_example(mixture(), *given, objective, building.seed(3))["unlabelled/bound"]
+        bounds[class_sum] = building.per_example(mixture(), *given, objective, building.seed(3))["unlabelled/bound"]
     np.testing.assert_allclose(bounds["exact"], LOG_P_X, rtol=1e-4, atol=1e-4)
     assert np.all(bounds["topk"] > LOG_P_X - 0.005)
     assert np.any(bounds["topk"] > LOG_P_X + 0.01)

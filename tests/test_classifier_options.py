@@ -9,9 +9,10 @@ from scipy.special import rel_entr
 
 from adgm_tf.config import Config
 from adgm_tf.model import engine, seeds
-from adgm_tf.model.conditionals import Trunk
 from adgm_tf.model.family import FAMILY
-from adgm_tf.objectives import loss, regularisers
+from adgm_tf.model.phase import Phase
+from adgm_tf.model.trunks import Trunk
+from adgm_tf.objectives import regularisers
 from adgm_tf.training import plan, step
 
 tfd = tfp.distributions
@@ -72,7 +73,7 @@ def test_noise_is_that_of_its_seed_after_each_normalisation(normalization):
         h = np.maximum(h + 0.3 * drawn, 0)
     expected = h @ q_y.last.kernel.numpy() + q_y.last.bias.numpy()
     a = built.sample_auxiliary(x, K, SEED).value
-    found = built.q_y(x, a, training=True, noise_seed=SEED).logits_parameter()[0]
+    found = built.q_y(x, a, Phase.PROBE, noise_seed=SEED).logits_parameter()[0]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -80,16 +81,16 @@ def test_there_is_noise_in_training_and_in_the_classifier_alone(monkeypatch):
     built, asked = noisy(), []
     call = type(built.conditionals["q_y"]).call
 
-    def spy(self, parents, training=False, update=False, noise_seed=None):
+    def spy(self, parents, phase=Phase.EVALUATE, noise_seed=None):
         asked.append((self.name, noise_seed is not None))
-        return call(self, parents, training, update, noise_seed)
+        return call(self, parents, phase, noise_seed)
 
     monkeypatch.setattr(type(built.conditionals["q_y"]), "call", spy)
     objective = building.objective(consistency="vat")
-    for training in (True, False):
+    for phase in (Phase.TRAIN, Phase.EVALUATE):
         asked.clear()
-        loss.per_example(built, *building.batch(built, 3, 4), objective, SEED, training=training)
-        assert {name for name, given in asked if given} == ({"q_y_given_ax"} if training else set())
+        building.per_example(built, *building.batch(built, 3, 4), objective, SEED, phase=phase)
+        assert {name for name, given in asked if given} == ({"q_y_given_ax"} if phase.training else set())
     np.testing.assert_array_equal(logits(built, building.examples(B)), logits(built, building.examples(B)))
 
 
@@ -97,7 +98,7 @@ def test_both_sides_of_the_consistency_term_have_the_same_noise():
     built = noisy()
     for radius, target, is_zero in ((0.0, "same", True), (0.0, "clean", False)):
         objective = building.objective(consistency="vat", consistency_radius=radius, consistency_target=target)
-        terms = loss.per_example(built, *building.batch(built, 3, 4), objective, SEED)
+        terms = building.per_example(built, *building.batch(built, 3, 4), objective, SEED)
         assert np.allclose(terms["consistency"], 0, atol=1e-6) is is_zero
 
 
@@ -119,7 +120,7 @@ def test_the_answer_is_held_to_its_target(target):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(regularisers.Noise, "answer", spy)
-        terms = loss.per_example(built, x_labelled, y, x_unlabelled, objective, SEED)
+        terms = building.per_example(built, x_labelled, y, x_unlabelled, objective, SEED)
     x = tf.concat([x_labelled, x_unlabelled], 0)
     a = built.sample_auxiliary(x, K, seeds.fold(SEED, seeds.Draw.AUXILIARY), True).value
     hidden = seeds.fold(SEED, seeds.Draw.HIDDEN_NOISE) if target == "same" else None

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf.model.conditionals import NORMALIZATIONS, Conditional, Trunk
+from adgm_tf.model.phase import Phase
 
 K, B, S = 2, 3, 4
 SIZES = dict(a=3, x=6, y=5, z=4)
@@ -22,8 +23,8 @@ def conditional(parents, variable="z", dim=7, density="gaussian", trunk=TRUNK, s
     return built
 
 
-def of(built, given, training=False, update=False):
-    return built(given, training=training, update=update)
+def of(built, given, phase=Phase.EVALUATE):
+    return built(given, phase=phase)
 
 
 def values(parents, sizes=SIZES):
@@ -133,10 +134,10 @@ def test_batch_normalisation_sees_its_batch_in_training_alone():
     built = conditional("x", trunk=Trunk((9,), "batch"))
     building.scatter_weights(built, 0.5)
     x = values("x")["x"]
-    for training in (False, True):
-        whole = of(built, {"x": x}, training).mean()[:, :2]
-        part = of(built, {"x": x[:, :2]}, training).mean()
-        assert np.allclose(whole, part, atol=1e-5) is not training
+    for phase in (Phase.EVALUATE, Phase.PROBE):
+        whole = of(built, {"x": x}, phase).mean()[:, :2]
+        part = of(built, {"x": x[:, :2]}, phase).mean()
+        assert np.allclose(whole, part, atol=1e-5) is not phase.training
 
 
 def test_batch_normalisation_adds_to_its_moving_averages_where_it_is_told_to():

@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from adgm_tf.model.conditionals import Trunk
 from adgm_tf.model.family import FAMILY
-from adgm_tf.objectives import loss, regularisers
+from adgm_tf.model.phase import Phase
+from adgm_tf.model.trunks import Trunk
+from adgm_tf.objectives import regularisers
 
 tfd = tfp.distributions
 
@@ -45,9 +46,9 @@ def spied_direction(model, x, radius, monkeypatch):
     """The r of the last look at x + r, and the seeds of the noise of a."""
     seen, sample = [], model.sample_auxiliary
 
-    def spy(x, num_samples, seed, training=False):
+    def spy(x, num_samples, seed, phase=Phase.EVALUATE):
         seen.append((x, seed))
-        return sample(x, num_samples, seed, training)
+        return sample(x, num_samples, seed, phase)
 
     q_y = q_y_of(model, x)
     monkeypatch.setattr(model, "sample_auxiliary", spy)
@@ -149,9 +150,9 @@ def test_unit_leaves_zeros_alone():
 def test_the_term_of_the_loss_is_that_of_all_examples(adgm):
     objective = building.objective(num_samples=K, consistency="vat", consistency_radius=1.3)
     given = building.batch(adgm, 2, 3)
-    terms = loss.per_example(adgm, *given, objective, building.seed(4))
+    terms = building.per_example(adgm, *given, objective, building.seed(4))
     assert terms["consistency"].shape == (5,)
-    wider = loss.per_example(adgm, *given, building.objective(
+    wider = building.per_example(adgm, *given, building.objective(
         num_samples=K, consistency="vat", consistency_radius=0.0), building.seed(4))
     np.testing.assert_allclose(wider["consistency"], np.zeros(5), atol=1e-6)
     assert np.all(terms["consistency"] > 1e-6)

@@ -10,7 +10,7 @@ from building import A, C, Z
 from adgm_tf.config import Config
 from adgm_tf.model import seeds
 from adgm_tf.model.family import FAMILY
-from adgm_tf.objectives import estimates, loss
+from adgm_tf.objectives import estimates
 from adgm_tf.training import plan, step
 
 tfd = tfp.distributions
@@ -146,7 +146,7 @@ def batch(adgm):
 @pytest.fixture(scope="module")
 def terms(adgm, batch):
     objective = building.objective(num_samples=K, classification_weight=ALPHA)
-    return loss.per_example(adgm, *batch, objective, building.seed(2))
+    return building.per_example(adgm, *batch, objective, building.seed(2))
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def model():
 def test_batches_change_no_answer(model, classifier, batch_size):
     found = evaluating(model, classifier=classifier, batch_size=batch_size).probs(examples())
     seed = seeds.fold(seeds.of_run(0), seeds.Draw.EVALUATION)
-    expected = estimates.CLASSIFIERS[classifier](model, building.examples(N), 4, seed)
+    expected = estimates.CLASSIFY_BY[classifier](model, building.examples(N), 4, seed)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)
 
@@ -72,7 +72,7 @@ def test_no_call_holds_more_than_so_many_samples_of_so_many_examples(model, num_
         asked.append(size)
         return estimates.classify_by_q_y(model, x, 1, seed)
 
-    monkeypatch.setitem(estimates.CLASSIFIERS, "q_y", answer)
+    monkeypatch.setitem(estimates.CLASSIFY_BY, "q_y", answer)
     built = evaluating(model, num_samples=num_samples, batch_size=500)
     rows = []
     batches = built._batches

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from adgm_tf.model.family import FAMILY
-from adgm_tf.objectives import estimates, loss
+from adgm_tf.objectives import estimates
 
 CONDITIONALS = {
     "adgm": {"q_a_given_x", "q_y_given_ax", "q_z_given_xy", "p_x_given_yz"},
@@ -55,8 +55,8 @@ def test_without_the_auxiliary_variable_every_model_with_classes_is_m2(name):
     m2, same = building.model("m2"), building.model(name, auxiliary_dim=0)
     given = building.batch(m2, 3, 4)
     for objective in (building.objective(num_samples=2, consistency="vat"), building.objective(class_sum="topk")):
-        expected = loss.per_example(m2, *given, objective, building.seed(3))
-        terms = loss.per_example(same, *given, objective, building.seed(3))
+        expected = building.per_example(m2, *given, objective, building.seed(3))
+        terms = building.per_example(same, *given, objective, building.seed(3))
         assert set(terms) == set(expected)
         for term, value in terms.items():
             np.testing.assert_array_equal(value, expected[term])
@@ -78,8 +78,8 @@ def test_an_auxiliary_variable_that_nobody_listens_to_leaves_m2():
     for key in ("q_y", "q_z", "p_x"):
         copy_weights(m2.conditionals[key], adgm.conditionals[key])
     given, objective = building.batch(m2, 3, 4), building.objective(num_samples=2)
-    expected = loss.per_example(m2, *given, objective, building.seed(3))
-    terms = loss.per_example(adgm, *given, objective, building.seed(3))
+    expected = building.per_example(m2, *given, objective, building.seed(3))
+    terms = building.per_example(adgm, *given, objective, building.seed(3))
     for term in ("labelled/bound", "classification", "unlabelled/bound"):
         np.testing.assert_allclose(terms[term], expected[term], rtol=1e-5)
 

@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf.model import engine, seeds
-from adgm_tf.model.conditionals import Trunk
-from adgm_tf.model.features import Features
-from adgm_tf.objectives import estimates, loss
+from adgm_tf.model.features import FeaturesOfM1
+from adgm_tf.model.phase import Phase
+from adgm_tf.model.trunks import Trunk
+from adgm_tf.objectives import estimates
 
 B, F = 4, 3
 
@@ -23,7 +24,7 @@ def pair(m1):
     """M2 on the features, and the same M2 without them."""
     sizes = engine.Sizes(F, 0, building.Z, building.C, "gaussian", Trunk((9, 8)))
     alone = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0)
-    whole = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0, features=Features(m1))
+    whole = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0, features=FeaturesOfM1(m1))
     for variable, other in zip(whole.trainable_variables, alone.trainable_variables, strict=True):
         variable.assign(building.normal(variable.shape, 5))
         other.assign(variable)
@@ -35,11 +36,11 @@ def examples():
 
 
 def test_features_are_draws_of_q_z_and_their_mean(m1):
-    features, x = Features(m1), examples()
+    features, x = FeaturesOfM1(m1), examples()
     mean = m1.encode(x).z
     np.testing.assert_allclose(features(x), mean, rtol=1e-6)
     draws = features(tf.repeat(x, 400, 0), building.seed(1)).numpy().reshape(B, 400, F)
-    stddev = m1.conditionals["q_z"]({"x": x[None, :, None]}, training=False).stddev()[0, :, 0].numpy()
+    stddev = m1.conditionals["q_z"]({"x": x[None, :, None]}).stddev()[0, :, 0].numpy()
     standard = (draws - mean.numpy()[:, None]) / stddev[:, None]
     assert abs(standard.mean()) < 0.05
     assert abs(standard.std() - 1) < 0.05
@@ -84,8 +85,9 @@ def test_the_bound_of_a_second_stage_is_that_of_its_training(pair):
     many = tf.repeat(x, count, 0)
     found = estimates.unlabelled_bound_of(whole, many, 1, building.seed(1)).numpy().reshape(B, count)
     z1 = whole.observe(many, building.seed(2))
-    trained = loss.per_example(whole, z1[:0], tf.zeros([0], tf.int32), z1, building.objective(),
-                                     building.seed(3), training=False)["unlabelled/bound"].numpy().reshape(B, count)
+    terms = building.per_example(whole, z1[:0], tf.zeros([0], tf.int32), z1, building.objective(), building.seed(3),
+                                 phase=Phase.EVALUATE)
+    trained = terms["unlabelled/bound"].numpy().reshape(B, count)
     error = np.sqrt((found.var(1) + trained.var(1)) / count)
     assert np.all(np.abs(found.mean(1) - trained.mean(1)) < 5 * error)
     at_the_mean = estimates.unlabelled_bound_of(alone, tf.repeat(whole.observe(x), count, 0), 1, building.seed(1))
@@ -113,7 +115,7 @@ def test_shared_noise_has_the_moments_of_the_density(name):
     model, K = building.model(name), 4000
     x = building.examples(B)
     draws = model.sample_auxiliary(x, K, building.seed(1), shared_noise=True).value[:, :, 0].numpy()
-    q_a = model.conditionals["q_a"]({"x": x[None, :, None]}, training=False)
+    q_a = model.conditionals["q_a"]({"x": x[None, :, None]})
     standard = (draws - q_a.mean()[0, :, 0].numpy()) / q_a.stddev()[0, :, 0].numpy()
     np.testing.assert_allclose(standard, np.broadcast_to(standard[:, :1], standard.shape), rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(standard.mean(0), 0, atol=0.08)

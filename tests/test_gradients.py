@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf.model.conditionals import Trunk
 from adgm_tf.model.family import FAMILY
-from adgm_tf.objectives import loss
+from adgm_tf.model.trunks import Trunk
 
 L, U = 3, 4
 OBJECTIVES = {
@@ -34,7 +33,7 @@ def gradients(model, labelled, unlabelled, given):
     """{conditional: largest gradient of each variable, None where there is none}."""
     objective = building.objective(**given)
     with tf.GradientTape() as tape:
-        terms = loss.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
+        terms = building.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
         total = objective.loss({name: tf.reduce_mean(v) for name, v in terms.items()})
     variables = {key: c.trainable_variables for key, c in model.conditionals.items()}
     found = tape.gradient(total, variables)
@@ -104,7 +103,7 @@ def test_every_class_learns_its_row_of_the_first_layer():
     sdgm = building.model("sdgm")
     table = sdgm.conditionals["q_z"].parts["y"].embeddings
     with tf.GradientTape() as tape:
-        bound = loss.per_example(sdgm, *building.batch(sdgm, 0, U), building.objective(),
+        bound = building.per_example(sdgm, *building.batch(sdgm, 0, U), building.objective(),
                                        building.seed(1))["unlabelled/bound"]
     gradient = tf.convert_to_tensor(tape.gradient(bound, table))
     assert np.all(np.abs(gradient).max(-1) > 0)

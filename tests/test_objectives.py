@@ -11,6 +11,7 @@ from building import C
 from adgm_tf.config import Config
 from adgm_tf.model import conditionals, engine, seeds
 from adgm_tf.model.family import FAMILY
+from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import bounds, class_sums, estimates, loss, regularisers
 
 tfd = tfp.distributions
@@ -79,7 +80,7 @@ def test_the_weight_of_the_kl_terms_leaves_the_other_terms_alone():
 def test_the_kl_weight_reaches_both_bounds():
     adgm, objective = building.model(), building.objective(num_samples=K)
     given = building.batch(adgm, B, B)
-    terms = {w: loss.per_example(adgm, *given, objective, building.seed(1), w) for w in (1.0, 0.5, 0.0)}
+    terms = {w: building.per_example(adgm, *given, objective, building.seed(1), w) for w in (1.0, 0.5, 0.0)}
     for part in ("labelled", "unlabelled"):
         kl = terms[1.0][f"{part}/kl_z"] + terms[1.0][f"{part}/kl_a"]
         for w in (0.5, 0.0):
@@ -191,7 +192,7 @@ def test_topk_takes_the_same_classes_for_all_samples_that_share_them():
 @pytest.mark.parametrize("class_sum", ["exact", "topk"])
 def test_one_sample_shares_its_latent_with_itself(class_sum):
     adgm, given = building.model(), building.batch(building.model(), B, B)
-    terms = [loss.per_example(adgm, *given, building.objective(class_sum=class_sum, share_latent=shared),
+    terms = [building.per_example(adgm, *given, building.objective(class_sum=class_sum, share_latent=shared),
                                     building.seed(1)) for shared in (False, True)]
     for name, value in terms[0].items():
         np.testing.assert_allclose(terms[1][name], value, rtol=1e-5, atol=1e-5)
@@ -200,7 +201,7 @@ def test_one_sample_shares_its_latent_with_itself(class_sum):
 def test_a_shared_latent_averages_the_bounds_of_each_sample_of_a_with_the_same_latent():
     adgm, given = building.model(), building.batch(building.model(), B, B)
     x, seed = given[2], building.seed(1)
-    bound = loss.per_example(adgm, *given, building.objective(num_samples=K, share_latent=True), seed)
+    bound = building.per_example(adgm, *given, building.objective(num_samples=K, share_latent=True), seed)
     auxiliary = adgm.sample_auxiliary(tf.concat([given[0], x], 0), K, seeds.fold(seed, seeds.Draw.AUXILIARY))
     expected = []
     for k in range(K):
@@ -222,7 +223,7 @@ def test_a_shared_latent_is_decoded_once_for_all_samples(monkeypatch):
 
     monkeypatch.setattr(conditionals.Conditional, "call", counted)
     objective = building.objective(num_samples=K, share_latent=True, class_sum="topk")
-    loss.per_example(adgm, *building.batch(adgm, B, B), objective, building.seed(1))
+    building.per_example(adgm, *building.batch(adgm, B, B), objective, building.seed(1))
     assert rows == [(1, B, 1), (1, B, 2)]
 
 
@@ -242,11 +243,11 @@ def test_moving_averages_come_to_the_statistics_of_training(name, labelled, unla
     built, objective = normalised(name), building.objective(consistency="vat")
     x_labelled, y, x_unlabelled = building.batch(built, labelled, unlabelled)
     batch = x_labelled + 2, y, x_unlabelled
-    trained = tf.function(lambda: loss.per_example(built, *batch, objective, building.seed(1)), autograph=False)
-    before = loss.per_example(built, *batch, objective, building.seed(1), training=False)[bound]
+    trained = tf.function(lambda: building.per_example(built, *batch, objective, building.seed(1)), autograph=False)
+    before = building.per_example(built, *batch, objective, building.seed(1), phase=Phase.EVALUATE)[bound]
     for _ in range(400):
         expected = trained()[bound]
-    found = loss.per_example(built, *batch, objective, building.seed(1), training=False)[bound]
+    found = building.per_example(built, *batch, objective, building.seed(1), phase=Phase.EVALUATE)[bound]
     np.testing.assert_allclose(found, expected, rtol=2e-2)
     assert not np.allclose(before, expected, rtol=5e-2)
 
@@ -256,7 +257,7 @@ def test_moving_averages_follow_the_unlabelled_examples_where_the_two_are_apart(
     for shift in (0, 5):
         built = normalised("m2")
         x_labelled, y, x_unlabelled = building.batch(built, 6, 8)
-        loss.per_example(built, x_labelled + shift, y, x_unlabelled, building.objective(), building.seed(1))
+        building.per_example(built, x_labelled + shift, y, x_unlabelled, building.objective(), building.seed(1))
         found.append(moving_averages(built))
     for key in ("q_z", "p_x"):
         np.testing.assert_array_equal(found[0][key], found[1][key])
@@ -325,7 +326,7 @@ def test_the_names_of_the_terms_are_known_beforehand(name, labelled, unlabelled,
     labelled = labelled if model.has_classes else 0
     if not labelled + unlabelled:
         return
-    terms = loss.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
+    terms = building.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
     assert loss.term_names(model, labelled, unlabelled, objective) == tuple(
         sorted(terms, key=loss.term_names(model, labelled, unlabelled, objective).index))
     sizes = {"labelled": labelled, "classification": labelled, "unlabelled": unlabelled,
@@ -338,7 +339,7 @@ def test_the_names_of_the_terms_are_known_beforehand(name, labelled, unlabelled,
 def test_the_recorded_terms_add_up_to_the_bounds():
     for class_sum in ("exact", "topk"):
         adgm, objective = building.model(), building.objective(num_samples=K, class_sum=class_sum)
-        terms = loss.per_example(adgm, *building.batch(adgm, B, B), objective, building.seed(1))
+        terms = building.per_example(adgm, *building.batch(adgm, B, B), objective, building.seed(1))
         for part in ("labelled", "unlabelled"):
             total = terms[f"{part}/reconstruction"] - terms[f"{part}/kl_z"] - terms[f"{part}/kl_a"] - np.log(C)
             total += terms.get(f"{part}/entropy", 0)
@@ -347,7 +348,7 @@ def test_the_recorded_terms_add_up_to_the_bounds():
 
 def test_the_entropy_is_that_of_every_class_under_both_class_sums():
     adgm = building.model()
-    entropies = [loss.per_example(adgm, *building.batch(adgm, B, B), building.objective(class_sum=c),
+    entropies = [building.per_example(adgm, *building.batch(adgm, B, B), building.objective(class_sum=c),
                                         building.seed(1))["unlabelled/entropy"] for c in ("exact", "topk")]
     np.testing.assert_array_equal(*entropies)
 
@@ -408,7 +409,7 @@ def test_the_loss_weighs_its_terms():
 def test_labelled_and_unlabelled_examples_see_the_a_that_classifies_them():
     adgm, objective = building.model(), building.objective(num_samples=K)
     x, y, x_unlabelled = building.batch(adgm, B, B)
-    terms = loss.per_example(adgm, x, y, x_unlabelled, objective, building.seed(1))
+    terms = building.per_example(adgm, x, y, x_unlabelled, objective, building.seed(1))
     everything = tf.concat([x, x_unlabelled], 0)
     auxiliary = adgm.sample_auxiliary(everything, K, seeds.fold(building.seed(1), seeds.Draw.AUXILIARY))
     kl_a = tf.reduce_mean(auxiliary.log_q - tfd.Normal(0.0, 1.0).log_prob(auxiliary.value).numpy().sum(-1), [0, 2])
@@ -425,10 +426,10 @@ def test_through_noise_q_sees_x_and_p_describes_it():
     adgm, given = building.model(scatter=0.5), building.batch(building.model(), B, B)
     x, y, x_unlabelled = given
     objective, seed = building.objective(num_samples=K, input_noise=0.4, consistency="vat"), building.seed(1)
-    terms = loss.per_example(adgm, *given, objective, seed)
+    terms = building.per_example(adgm, *given, objective, seed)
     everything = tf.concat([x, x_unlabelled], 0)
     noise = 0.4 * tf.random.stateless_normal(everything.shape, seeds.fold(seed, seeds.Draw.NOISE))
-    seen = loss.per_example(adgm, x + noise[:B], y, x_unlabelled + noise[B:],
+    seen = building.per_example(adgm, x + noise[:B], y, x_unlabelled + noise[B:],
                                   dataclasses.replace(objective, input_noise=0.0), seed)
     of_p = {f"{part}/{name}" for part in ("labelled", "unlabelled") for name in ("reconstruction", "bound")}
     for name, value in terms.items():
@@ -443,7 +444,7 @@ def test_through_noise_q_sees_x_and_p_describes_it():
 def test_the_bound_through_noise_stays_below_the_likelihood():
     adgm, objective = building.model(scatter=0.2), building.objective(num_samples=200, input_noise=0.5)
     x = building.examples(B)
-    bound = loss.per_example(adgm, x[:0], building.classes(0), tf.repeat(x, 20, 0), objective,
+    bound = building.per_example(adgm, x[:0], building.classes(0), tf.repeat(x, 20, 0), objective,
                                    building.seed(1))["unlabelled/bound"]
     plain = estimates.unlabelled_bound_of(adgm, x, 4000, building.seed(2))
     log_likelihood = estimates.log_likelihood_of(adgm, x, 4000, building.seed(3))
@@ -456,7 +457,7 @@ def test_the_bound_through_noise_stays_below_the_likelihood():
 def test_different_seeds_draw_different_noise_and_the_same_seed_the_same(kind):
     adgm, objective = building.model(), building.objective(class_sum=kind, consistency="vat")
     given = building.batch(adgm, B, B)
-    first, again, other = (loss.per_example(adgm, *given, objective, building.seed(s)) for s in (1, 1, 2))
+    first, again, other = (building.per_example(adgm, *given, objective, building.seed(s)) for s in (1, 1, 2))
     for term, value in first.items():
         np.testing.assert_array_equal(value, again[term])
         assert not np.allclose(value, other[term], rtol=1e-6)

@@ -5,8 +5,7 @@ import tensorflow as tf
 from tf_keras import initializers
 
 from adgm_tf.model import precision
-from adgm_tf.model.conditionals import Trunk
-from adgm_tf.objectives import loss
+from adgm_tf.model.trunks import Trunk
 
 
 def dense(units=4, bias=True, dtype="mixed_bfloat16"):
@@ -59,9 +58,9 @@ def gradients(built, scoped):
 def per_example(built, objective, scoped=True):
     given = (*building.batch(built, 3, 4), objective, building.seed(5))
     if not scoped:
-        return loss.per_example(built, *given)
+        return building.per_example(built, *given)
     with precision.weights_cast_once():
-        return loss.per_example(built, *given)
+        return building.per_example(built, *given)
 
 
 @pytest.mark.parametrize("name", ["adgm", "sdgm", "m2"])

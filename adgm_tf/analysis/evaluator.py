@@ -28,10 +28,11 @@ class Evaluator:
       num_samples: samples of a that the classifier averages.
       batch_size: examples at once.
       seed: seed of the run.
-      classifier: a key of `estimates.CLASSIFIERS`.
+      classifier: a key of `estimates.CLASSIFY_BY`.
     """
 
-    def __init__(self, model: tf.Module, scaling: Scaling, num_samples: int, batch_size: int, seed: int, classifier: str):
+    def __init__(self, model: tf.Module, scaling: Scaling, *, num_samples: int, batch_size: int, seed: int,
+                 classifier: str):
         self.model, self.scaling, self.batch_size = model, scaling, batch_size
         self.num_samples, self.classifier = num_samples, classifier
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
@@ -43,7 +44,7 @@ class Evaluator:
         if self.classifier == "bound":
             return special.softmax(self._in_blocks(examples, self.num_samples, estimates.log_joint_of,
                                                    estimates.log_mean_of_blocks, same_noise=True), -1)
-        return self._in_blocks(examples, self.num_samples, estimates.CLASSIFIERS[self.classifier],
+        return self._in_blocks(examples, self.num_samples, estimates.CLASSIFY_BY[self.classifier],
                                estimates.mean_of_blocks, same_noise=True)
 
     def error_percent(self, examples: Examples) -> float:
@@ -91,6 +92,7 @@ class Evaluator:
             for i in range(0, len(examples), size)]
 
 
-def evaluator(model: tf.Module, scaling: Scaling, config: Config) -> Evaluator:
+def of(model: tf.Module, scaling: Scaling, config: Config) -> Evaluator:
     """Returns what evaluates the model as `config` says."""
-    return Evaluator(model, scaling, config.num_eval_samples, config.eval_batch_size, config.seed, config.classifier)
+    return Evaluator(model, scaling, num_samples=config.num_eval_samples, batch_size=config.eval_batch_size,
+                     seed=config.seed, classifier=config.classifier)

@@ -12,26 +12,25 @@ Reference: Rasmus et al. 2015, arXiv:1507.02672.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from adgm_tf.baselines import perceptron
 from adgm_tf.baselines.perceptron import Moments
-from adgm_tf.config import Config
+from adgm_tf.config import ModelOptions, ObjectiveOptions
 from adgm_tf.model import seeds
-from adgm_tf.objectives import bounds
-from adgm_tf.objectives.loss import Objective
+from adgm_tf.model.contract import Batch, ExampleSpec
+from adgm_tf.model.phase import Phase
+from adgm_tf.objectives import bounds, loss
+from adgm_tf.objectives.loss import Term
 
 tfd = tfp.distributions
 
 HIDDEN_UNITS = (1000, 500, 250, 250, 250)
 NOISE_STDDEV = 0.3
-# Options of terms that have no place beside denoising.
-DENOISING_ALONE = ("consistency_weight", "consistency_radius", "entropy_weight", "balance_weight",
-                   "consistency_warmup_steps")
 DENOISING_WEIGHTS = (1000.0, 10.0, 0.1, 0.1, 0.1, 0.1, 0.1)
 # a_1 .. a_10 of the combinator: mu and v are zero at the start.
 COMBINATOR_START = (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -47,7 +46,7 @@ class Ladder(tf.Module):
 
     has_classes, is_generative = True, False
 
-    def __init__(self, sizes: perceptron.Sizes, seed: int):
+    def __init__(self, sizes: perceptron.LayerSizes, seed: int):
         super().__init__(name="ladder")
         self.sizes, self.input_dim = sizes, sizes.x_dim
         steps = list(itertools.pairwise(sizes.layers))
@@ -106,57 +105,39 @@ def combined(z: Float[tf.Tensor, "B n"], u: Float[tf.Tensor, "B n"],
     return (z - mu) * v + mu
 
 
-def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int) -> Ladder:
-    """Builds the network for examples of `x_shape`."""
-    del is_image
-    return Ladder(perceptron.sizes_of(config, x_shape, HIDDEN_UNITS, num_classes, DENOISING_ALONE), config.seed)
+def build(options: ModelOptions, spec: ExampleSpec) -> Ladder:
+    """Builds the network for examples of `spec`."""
+    return Ladder(perceptron.layers_of(options, spec, HIDDEN_UNITS), options.seed)
 
 
-def per_example(model: Ladder, x_labelled: Float[tf.Tensor, "L D"], y: Int[tf.Tensor, " L"],
-                x_unlabelled: Float[tf.Tensor, "U D"], objective: Objective, seed: tf.Tensor,
-                kl_weight: tf.Tensor | float = 1.0) -> dict[str, tf.Tensor]:
-    """Every term of the loss for every example: {name: [L] or [U]}.
+def terms(model: Ladder, batch: Batch, options: ObjectiveOptions, seed: tf.Tensor, *,
+          warmth: loss.Warmth = loss.WARM, phase: Phase = Phase.TRAIN) -> list[Term]:
+    """The terms of the loss.
 
     Labelled and unlabelled examples are normalised apart. The decoder sees the unlabelled, or the labelled if there are
     no others; the statistics of their path without noise are those that the running ones follow.
     """
-    del objective, kl_weight
-    L, U = x_labelled.shape[0], x_unlabelled.shape[0]
-    x, group = tf.concat([x_labelled, x_unlabelled], 0), slice(L, None) if U else slice(0, L)
-    noisy_z, noisy_logits = model.encode(x, lambda _, h: _normalized_apart(h, L), _noise(seed))
+    del warmth
+    L = batch.y.shape[0]
+    of = "unlabelled" if batch.seen.shape[0] > L else "labelled"
+    group = slice(L, None) if of == "unlabelled" else slice(0, L)
+    noisy_z, noisy_logits = model.encode(batch.seen, lambda _, h: _normalized_apart(h, L), _noise(seed))
     moments = [Moments(tf.zeros([]), tf.ones([]))]
 
     def norm(layer: int, h: tf.Tensor) -> tf.Tensor:
         moments.append(perceptron.moments_of(h))
-        model.running[layer - 1].update(moments[-1])
+        if phase.moves_averages:
+            model.running[layer - 1].update(moments[-1])
         return perceptron.normalized(h, moments[-1])
 
-    clean_z, _ = model.encode(x[group], norm, _no_noise)
+    clean_z, _ = model.encode(batch.seen[group], norm, _no_noise)
     decoded = model.decode([z[group] for z in noisy_z], noisy_logits[group])
-    terms = {"classification": bounds.classification(tfd.Categorical(logits=noisy_logits[None, :L]), y)}
+    q_y = tfd.Categorical(logits=noisy_logits[None, :L])
+    found = [Term("classification", bounds.classification(q_y, batch.y), "labelled", options.classification_weight)]
     for layer, (z, estimate, m) in enumerate(zip(clean_z, decoded, moments, strict=True)):
-        estimate = perceptron.normalized(estimate, m)
-        terms[_denoising(layer, U)] = tf.reduce_mean(tf.math.squared_difference(z, estimate), -1)
-    return terms
-
-
-def term_names(model: Ladder, labelled: int, unlabelled: int, objective: Objective) -> tuple[str, ...]:
-    """Returns the names that `per_example` reports for batches of those sizes."""
-    del labelled, objective
-    return ("classification", *(_denoising(layer, unlabelled) for layer in range(len(model.sizes.layers))))
-
-
-def loss(objective: Objective, report: Mapping[str, tf.Tensor],
-         consistency_warmth: tf.Tensor | float = 1.0) -> tf.Tensor:
-    """The loss of the means in `report`."""
-    del consistency_warmth
-    denoising = [weight * report[name] for layer, weight in enumerate(DENOISING_WEIGHTS)
-                 for name in (_denoising(layer, 0), _denoising(layer, 1)) if name in report]
-    return tf.add_n([objective.classification_weight * report["classification"], *denoising])
-
-
-def _denoising(layer: int, unlabelled: int) -> str:
-    return f"{'unlabelled' if unlabelled else 'labelled'}/denoising_{layer}"
+        distance = tf.math.squared_difference(z, perceptron.normalized(estimate, m))
+        found.append(Term(f"{of}/denoising_{layer}", tf.reduce_mean(distance, -1), of, DENOISING_WEIGHTS[layer]))
+    return found
 
 
 def _noise(seed: tf.Tensor) -> Callable[[int, tf.Tensor], tf.Tensor]:

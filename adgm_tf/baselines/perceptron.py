@@ -9,18 +9,16 @@ from typing import NamedTuple
 import tensorflow as tf
 from jaxtyping import Float
 
-from adgm_tf.config import Config
-from adgm_tf.host import errors
+from adgm_tf.config import ModelOptions
 from adgm_tf.model import precision, seeds
+from adgm_tf.model.contract import ExampleSpec
 
 MOMENTUM = 0.99
 EPSILON = 1e-5
-# Options that describe a generative model and could be taken for options of a classifier.
-GENERATIVE_ONLY = ("trunk", "normalization", "likelihood", "class_prior", "num_importance_samples", "kl_warmup_steps")
 
 
 @dataclasses.dataclass(frozen=True)
-class Sizes:
+class LayerSizes:
     """D, hidden units, C, and the type of the matrix products."""
 
     x_dim: int
@@ -34,19 +32,9 @@ class Sizes:
         return (self.x_dim, *self.hidden_units, self.num_classes)
 
 
-def sizes_of(config: Config, x_shape: tuple[int, ...], hidden_units: tuple[int, ...], num_classes: int,
-             unused: tuple[str, ...] = ()) -> Sizes:
-    """Returns the sizes of a classifier of its own architecture.
-
-    Raises:
-      UserError: an option is given that only a generative model has, or one of the `unused`.
-    """
-    for field in dataclasses.fields(config):
-        if field.name in (*GENERATIVE_ONLY, *unused) and (value := getattr(config, field.name)) != field.default:
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise errors.UserError(f"{field.name}={shown}: does not apply to {config.model}, a classifier of its own "
-                                   "architecture; leave it out")
-    return Sizes(math.prod(x_shape), hidden_units, num_classes, config.compute_dtype)
+def layers_of(options: ModelOptions, spec: ExampleSpec, hidden_units: tuple[int, ...]) -> LayerSizes:
+    """Returns the sizes of a classifier of its own architecture."""
+    return LayerSizes(spec.seen_dim, hidden_units, spec.num_classes, options.compute_dtype)
 
 
 class Moments(NamedTuple):

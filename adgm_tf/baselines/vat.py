@@ -15,14 +15,15 @@ import math
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from adgm_tf.baselines import perceptron
-from adgm_tf.config import Config
+from adgm_tf.config import ModelOptions, ObjectiveOptions
 from adgm_tf.model import seeds
-from adgm_tf.model.engine import Auxiliary
-from adgm_tf.objectives import bounds, regularisers
-from adgm_tf.objectives.loss import Objective
+from adgm_tf.model.contract import Auxiliary, Batch, ExampleSpec
+from adgm_tf.model.phase import Phase
+from adgm_tf.objectives import bounds, loss, regularisers
+from adgm_tf.objectives.loss import Term
 
 tfd = tfp.distributions
 
@@ -30,7 +31,7 @@ tfd = tfp.distributions
 HIDDEN_UNITS = (1200, 1200)
 
 
-class Classifier(tf.Module):
+class VirtualAdversarial(tf.Module):
     """q(y|x): hidden layers relu(gamma norm(W h) + beta), and logits gamma norm(W h) + beta.
 
     Without normalised logits the term is least where every unlabelled example gets the same answer, and training ends
@@ -44,7 +45,7 @@ class Classifier(tf.Module):
 
     has_classes, is_generative = True, False
 
-    def __init__(self, sizes: perceptron.Sizes, seed: int):
+    def __init__(self, sizes: perceptron.LayerSizes, seed: int):
         super().__init__(name="vat")
         self.sizes, self.input_dim = sizes, sizes.x_dim
         self.log_prior = [-math.log(sizes.num_classes)] * sizes.num_classes
@@ -54,30 +55,29 @@ class Classifier(tf.Module):
         self.betas = [tf.Variable(tf.zeros([n])) for n in sizes.layers[1:]]
         self.running = [perceptron.Running(n) for n in sizes.layers[1:]]
 
-    def logits(self, x: Float[tf.Tensor, "B D"], training: bool = False,
-               update: bool = False) -> Float[tf.Tensor, "B C"]:
-        """Logits of q(y|x); in training by the statistics of this batch, which `update` adds to the running ones."""
+    def logits(self, x: Float[tf.Tensor, "B D"], phase: Phase = Phase.EVALUATE) -> Float[tf.Tensor, "B C"]:
+        """Logits of q(y|x); in training by the statistics of this batch."""
         h, logits = x, None
         for weights, gamma, beta, running in zip(self.kernels, self.gammas, self.betas, self.running, strict=True):
             h = perceptron.product(h, weights, self.sizes.compute_dtype)
-            moments = perceptron.moments_of(h) if training else running.moments()
-            if update:
+            moments = perceptron.moments_of(h) if phase.training else running.moments()
+            if phase.moves_averages:
                 running.update(moments)
             logits = gamma * perceptron.normalized(h, moments) + beta
             h = tf.nn.relu(logits)
         return logits
 
     def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
-                         training: bool = False) -> Auxiliary:
+                         phase: Phase = Phase.EVALUATE) -> Auxiliary:
         """No a: A = 0."""
-        del seed, training
+        del seed, phase
         return Auxiliary(tf.zeros([1, tf.shape(x)[0], 1, 0]), tf.zeros([1, tf.shape(x)[0], 1]), num_samples)
 
-    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], training: bool = False, *,
+    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], phase: Phase = Phase.EVALUATE, *,
             noise_seed: tf.Tensor | None = None) -> tfd.Categorical:
         """q(y|x), batch [1,B]."""
         del a, noise_seed
-        return tfd.Categorical(logits=self.logits(x, training)[None])
+        return tfd.Categorical(logits=self.logits(x, phase)[None])
 
     def classify(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
         """q(y|x): probabilities [B,C]."""
@@ -85,37 +85,31 @@ class Classifier(tf.Module):
         return tf.nn.softmax(self.logits(x))
 
 
-def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int) -> Classifier:
-    """Builds the classifier for examples of `x_shape`."""
-    del is_image
-    return Classifier(perceptron.sizes_of(config, x_shape, HIDDEN_UNITS, num_classes), config.seed)
+def build(options: ModelOptions, spec: ExampleSpec) -> VirtualAdversarial:
+    """Builds the classifier for examples of `spec`."""
+    return VirtualAdversarial(perceptron.layers_of(options, spec, HIDDEN_UNITS), options.seed)
 
 
-def per_example(model: Classifier, x_labelled: Float[tf.Tensor, "L D"], y: Int[tf.Tensor, " L"],
-                x_unlabelled: Float[tf.Tensor, "U D"], objective: Objective, seed: tf.Tensor,
-                kl_weight: tf.Tensor | float = 1.0, training: bool = True) -> dict[str, tf.Tensor]:
-    """Every term of the loss for every example: {name: [L], [U] or [L+U]}, nats.
+def terms(model: VirtualAdversarial, batch: Batch, options: ObjectiveOptions, seed: tf.Tensor, *,
+          warmth: loss.Warmth = loss.WARM, phase: Phase = Phase.TRAIN) -> list[Term]:
+    """The terms of the loss.
 
     Labelled and unlabelled examples are normalised apart. The running statistics follow the unlabelled examples as they
     are, not perturbed, or the labelled if there are no others.
     """
-    del kl_weight
-    parts = [x for x in (x_labelled, x_unlabelled) if x.shape[0]]
-    q_ys = [tfd.Categorical(logits=model.logits(x, training, update=training and x is parts[-1])[None]) for x in parts]
-    terms = {"classification": bounds.classification(q_ys[0], y)}
-    if x_unlabelled.shape[0]:
-        terms["unlabelled/entropy"] = q_ys[-1].entropy()[0]
-        terms["unlabelled/balance"] = regularisers.class_balance(q_ys[-1], model.log_prior)
-    if objective.consistency == "vat":
-        terms["consistency"] = tf.concat([regularisers.virtual_adversarial(
-            model, x, q_y, regularisers.Noise(1, seed, training=training), seeds.fold(seed, seeds.Draw.DIRECTION, i),
-            radius=objective.consistency_radius)
+    L = batch.y.shape[0]
+    parts = [x for x in (batch.seen[:L], batch.seen[L:]) if x.shape[0]]
+    q_ys = [tfd.Categorical(logits=model.logits(x, phase if x is parts[-1] else phase.aside)[None]) for x in parts]
+    found = [Term("classification", bounds.classification(q_ys[0], batch.y), "labelled", options.classification_weight)]
+    if options.consistency == "vat":
+        values = tf.concat([regularisers.virtual_adversarial(
+            model, x, q_y, regularisers.Noise(1, seed, phase=phase.aside), seeds.fold(seed, seeds.Draw.DIRECTION, i),
+            radius=options.consistency_radius)
             for i, (x, q_y) in enumerate(zip(parts, q_ys, strict=True))], 0)
-    return terms
-
-
-def term_names(model: Classifier, labelled: int, unlabelled: int, objective: Objective) -> tuple[str, ...]:
-    """Returns the names that `per_example` reports for batches of those sizes."""
-    del model, labelled
-    of_unlabelled = ("unlabelled/entropy", "unlabelled/balance") if unlabelled else ()
-    return ("classification", *of_unlabelled, *(("consistency",) if objective.consistency == "vat" else ()))
+        found.append(Term("consistency", values, "all", warmth.classifier * options.consistency_weight))
+    if batch.seen.shape[0] > L:
+        found += [Term("unlabelled/entropy", q_ys[-1].entropy()[0], "unlabelled",
+                       warmth.classifier * options.entropy_weight),
+                  Term("unlabelled/balance", regularisers.class_balance(q_ys[-1], model.log_prior), "unlabelled",
+                       warmth.classifier * options.balance_weight)]
+    return found

@@ -99,6 +99,25 @@ class Splits:
         return len(self.class_names)
 
     @property
+    def x_dim(self) -> int:
+        """D, units that p(x|.) describes."""
+        return math.prod(self.x_shape)
+
+    @property
+    def seen_dim(self) -> int:
+        """S, units that q sees."""
+        return self.x_dim
+
+    @property
+    def blocks(self) -> tuple[tuple[str, int], ...]:
+        """Density and units of each block of x, where p(x|.) is mixed."""
+        return ()
+
+    def prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Returns what q sees of examples [N,S]; what p describes [N,D] and where [N,D], if that is another thing."""
+        return self.scaling(x), None, None
+
+    @property
     def hidden(self) -> Examples:
         """The unlabelled examples whose labels the model never sees."""
         return self.unlabelled.take(~np.isin(self.unlabelled.index, self.labelled.index))

@@ -49,14 +49,56 @@ class Encoding(NamedTuple):
     y: tf.Tensor
 
 
+class Batch(NamedTuple):
+    """One replica's part of a batch: labelled examples first, then unlabelled ones.
+
+    Attributes:
+      seen: what q sees [B,S].
+      x: what p(x|.) describes [B,D].
+      observed: 1 where a unit of x is known [B,D]; None if all are.
+      y: classes of the first L examples [L].
+    """
+
+    seen: tf.Tensor
+    x: tf.Tensor
+    observed: tf.Tensor | None
+    y: tf.Tensor
+
+    def part(self, rows: slice) -> Batch:
+        """Returns some of the examples, without labels."""
+        return Batch(self.seen[rows], self.x[rows], None if self.observed is None else self.observed[rows], self.y[:0])
+
+
+@runtime_checkable
+class ExampleSpec(Protocol):
+    """What a model has to know of examples.
+
+    Attributes:
+      x_shape: shape of one example as the source gives it.
+      x_dim: D, units that p(x|.) describes.
+      seen_dim: S, units that q sees.
+      num_classes: C.
+      is_image: whether x are images.
+      blocks: density and units of each block of x, where p(x|.) is mixed; else empty.
+    """
+
+    x_shape: tuple[int, ...]
+    x_dim: int
+    seen_dim: int
+    num_classes: int
+    is_image: bool
+    blocks: tuple[tuple[str, int], ...]
+
+
 @runtime_checkable
 class Features(Protocol):
     """What may stand between the examples and the x that a model observes."""
 
     input_dim: int
     dim: int
+    binarizes: bool
 
-    def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None, shared_noise: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, seed: tf.Tensor | None = None, *, shared_noise: bool = False) -> tf.Tensor:
         """Examples [B,E] -> x [B,D], drawn with a seed, the mean without; examples may share their noise."""
 
     def render(self, x: tf.Tensor) -> tf.Tensor:

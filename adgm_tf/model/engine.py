@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from jaxtyping import Float, Int
 
-from adgm_tf.config import Config
+from adgm_tf.config import ModelOptions
 from adgm_tf.host import errors
-from adgm_tf.model import densities, seeds
-from adgm_tf.model.conditionals import Conditional, Trunk
-from adgm_tf.model.contract import Auxiliary, Encoding, Features, Terms
+from adgm_tf.model import densities, seeds, trunks
+from adgm_tf.model.conditionals import Conditional
+from adgm_tf.model.contract import Auxiliary, Encoding, ExampleSpec, Features, Terms
 from adgm_tf.model.family import FAMILY, Row
+from adgm_tf.model.phase import Phase
+from adgm_tf.model.trunks import Trunk
 
 tfd = tfp.distributions
 
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """D, A, Z and C, and the densities and trunks of the conditionals; q(y|a,x) may have a trunk and a teacher."""
+    """D, A, Z and C, and the densities and trunks of the conditionals.
+
+    Attributes:
+      x_dim: D, units of x that p describes.
+      auxiliary_dim: A.
+      latent_dim: Z.
+      num_classes: C.
+      likelihood: density of p(x|.).
+      trunk: layers of the conditionals.
+      seen_dim: units of what q sees of x; D if None.
+      class_prior: p(y); uniform if empty.
+      classifier_trunk: layers of q(y|a,x); those of the others if None.
+      has_teacher: whether averaged weights of q(y|a,x) are kept.
+    """
 
     x_dim: int
     auxiliary_dim: int
     latent_dim: int
     num_classes: int
-    likelihood: str
+    likelihood: densities.Density
     trunk: Trunk
+    seen_dim: int | None = None
     class_prior: tuple[float, ...] = ()
     classifier_trunk: Trunk | None = None
     has_teacher: bool = False
@@ -46,31 +63,35 @@ class GenerativeModel(tf.Module):
       features: takes the examples to the x that the model observes, and back; None if they are x.
     """
 
-    def __init__(self, row: Row, sizes: Sizes, seed: int, frozen: tuple[str, ...] = (),
+    def __init__(self, row: Row, sizes: Sizes, seed: int, *, frozen: tuple[str, ...] = (),
                  wide: tuple[str, ...] = (), features: Features | None = None):
         super().__init__(name="model")
         self.frozen, self.features = frozen, features
-        self.input_dim = features.input_dim if features else sizes.x_dim
+        self.seen_dim = sizes.seen_dim or sizes.x_dim
+        self.input_dim = features.input_dim if features else self.seen_dim
         self.row, self.sizes = row if sizes.auxiliary_dim else row.without_auxiliary(), sizes
-        dims = dict(a=sizes.auxiliary_dim, x=sizes.x_dim, y=sizes.num_classes, z=sizes.latent_dim)
         q_a = "deterministic" if self.row.deterministic else "gaussian"
-        densities = dict(q_a=q_a, q_y="categorical", q_z="gaussian", p_a="gaussian", p_x=sizes.likelihood)
-        self.conditionals = {}
-        for key, density in densities.items():
-            parents = getattr(self.row, key)
-            if parents:
-                trunk = sizes.classifier_trunk or sizes.trunk if key == "q_y" else sizes.trunk
-                self.conditionals[key] = Conditional(f"{key}_given_{parents}", {p: dims[p] for p in parents}, key[2],
-                                                     dims[key[2]], density, trunk, seed, wide_start=key in wide)
+        of = dict(q_a=q_a, q_y="categorical", q_z="gaussian", p_a="gaussian", p_x=sizes.likelihood)
+        self.conditionals = {key: self._conditional(key, density, seed, wide_start=key in wide)
+                             for key, density in of.items() if getattr(self.row, key)}
         self.teacher = None
         if sizes.has_teacher and self.row.q_y is not None:
-            self.teacher = Conditional(f"q_y_given_{self.row.q_y}", {p: dims[p] for p in self.row.q_y}, "y", dims["y"],
-                                       "categorical", sizes.classifier_trunk or sizes.trunk, seed)
+            self.teacher = self._conditional("q_y", "categorical", seed)
         prior = sizes.class_prior or (1 / max(sizes.num_classes, 1),) * sizes.num_classes
         self.log_prior = [math.log(p) for p in prior]
         self.create_variables()
 
     is_generative = True
+
+    def _conditional(self, key: str, density: str | densities.Density, seed: int, *,
+                     wide_start: bool = False) -> Conditional:
+        """The conditional `key`; q sees what it is given of x, p describes x."""
+        sizes, parents = self.sizes, getattr(self.row, key)
+        dims = dict(a=sizes.auxiliary_dim, x=self.seen_dim if key[0] == "q" else sizes.x_dim, y=sizes.num_classes,
+                    z=sizes.latent_dim)
+        trunk = sizes.classifier_trunk or sizes.trunk if key == "q_y" else sizes.trunk
+        return Conditional(f"{key}_given_{parents}", {p: dims[p] for p in parents}, key[2], dims[key[2]], density,
+                           trunk=trunk, seed=seed, wide_start=wide_start)
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
@@ -91,26 +112,25 @@ class GenerativeModel(tf.Module):
         """Whether the model has a y."""
         return self.row.q_y is not None
 
-    def observe(self, examples: Float[tf.Tensor, "B E"], seed: tf.Tensor | None = None,
+    def observe(self, examples: Float[tf.Tensor, "B E"], seed: tf.Tensor | None = None, *,
                 shared_noise: bool = False) -> Float[tf.Tensor, "B D"]:
         """x: the examples themselves, or their features, drawn with a seed, their mean without."""
-        return self.features(examples, seed, shared_noise) if self.features else examples
+        return self.features(examples, seed, shared_noise=shared_noise) if self.features else examples
 
     def render(self, x: Float[tf.Tensor, "B D"]) -> Float[tf.Tensor, "B E"]:
         """The way back from x to examples."""
         return self.features.render(x) if self.features else x
 
     def sample_auxiliary(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor,
-                         training: bool = False, shared_noise: bool = False, update: bool = False) -> Auxiliary:
+                         phase: Phase = Phase.EVALUATE, *, shared_noise: bool = False) -> Auxiliary:
         """a_k ~ q(a|x), k = 1..K.
 
         Args:
           x: examples [B,D].
           num_samples: K.
           seed: int32 [2]; the same seed gives the same noise for any x of the same shape.
-          training: whether batch normalisation uses the statistics of this batch.
+          phase: what batch normalisation does.
           shared_noise: whether the examples share theirs, so that no answer depends on the rest of the batch.
-          update: whether it then adds them to its moving averages.
 
         Returns:
           The samples and their log densities.
@@ -118,21 +138,20 @@ class GenerativeModel(tf.Module):
         no_density = tf.zeros([1, tf.shape(x)[0], 1])
         if self.row.q_a is None:
             return Auxiliary(tf.zeros([1, tf.shape(x)[0], 1, 0]), no_density, num_samples)
-        q_a_given_x = self.conditionals["q_a"]({"x": _over_samples(x)}, training=training, update=update)
+        q_a_given_x = self.conditionals["q_a"]({"x": _over_samples(x)}, phase=phase)
         if self.row.deterministic:
             return Auxiliary(q_a_given_x.mean(), no_density, num_samples)
-        a = draw(q_a_given_x, num_samples, seed, shared_noise)
+        a = draw(q_a_given_x, num_samples, seed, shared_noise=shared_noise)
         return Auxiliary(a, q_a_given_x.log_prob(a), num_samples)
 
-    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], training: bool = False,
-            update: bool = False, noise_seed: tf.Tensor | None = None, teacher: bool = False) -> tfd.Categorical:
+    def q_y(self, x: Float[tf.Tensor, "B D"], a: Float[tf.Tensor, "K B 1 A"], phase: Phase = Phase.EVALUATE, *,
+            noise_seed: tf.Tensor | None = None, teacher: bool = False) -> tfd.Categorical:
         """q(y|a,x), batch [K,B]; [1,B] where y has no a among its parents or a is a function of x.
 
         Args:
           x: examples [B,D].
           a: samples of a.
-          training: whether batch normalisation uses the statistics of this batch.
-          update: whether it then adds them to its moving averages.
+          phase: what batch normalisation does.
           noise_seed: int32 [2], of the noise between the layers; there is none without it.
           teacher: whether averaged weights answer in the place of the weights.
 
@@ -141,13 +160,13 @@ class GenerativeModel(tf.Module):
         """
         parents = {"x": _over_samples(x), "a": a}
         conditional = self.teacher if teacher else self.conditionals["q_y"]
-        q_y_given_ax = conditional({p: parents[p] for p in self.row.q_y}, training=training, update=update,
-                                   noise_seed=noise_seed)
+        q_y_given_ax = conditional({p: parents[p] for p in self.row.q_y}, phase=phase, noise_seed=noise_seed)
         return tfd.Categorical(logits=tf.squeeze(q_y_given_ax.logits_parameter(), 2))
 
     def terms(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
-              seed: tf.Tensor, training: bool = False, shared_noise: bool = False, update: bool = False,
-              seen: Float[tf.Tensor, "B D"] | None = None) -> Terms:
+              seed: tf.Tensor, phase: Phase = Phase.EVALUATE, *, shared_noise: bool = False,
+              seen: Float[tf.Tensor, "B S"] | None = None,
+              observed: Float[tf.Tensor, "B D"] | None = None) -> Terms:
         """The terms of log p(x,y,z,a) - log q(a|x) - log q(z|.), z ~ q(z|.) drawn inside.
 
         Args:
@@ -155,31 +174,31 @@ class GenerativeModel(tf.Module):
           y: class indices, broadcastable to [K,B,S]; None where the model has no y, and then S = 1.
           auxiliary: samples of a given the same x, or `seen`.
           seed: int32 [2].
-          training: whether batch normalisation uses the statistics of this batch.
+          phase: what batch normalisation does.
           shared_noise: whether the examples and classes share the noise of z.
-          update: whether batch normalisation then adds them to its moving averages.
-          seen: what q(z|.) is given in the place of x.
+          seen: what q(z|.) sees of the examples; x itself if not given.
+          observed: 1 where a unit of x is known, 0 where p(x|.) says nothing of it; None if all are.
 
         Returns:
           The terms, each broadcastable to [K,B,S].
         """
         given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
         given_seen = given if seen is None else given | {"x": _over_samples(seen)}
-        q_z = self._of("q_z", given_seen, training, update)
-        z = draw(q_z, auxiliary.num_samples, seed, shared_noise)
+        q_z = self._of("q_z", given_seen, phase)
+        z = draw(q_z, auxiliary.num_samples, seed, shared_noise=shared_noise)
         given["z"] = z
-        reconstruction = self._of("p_x", given, training, update).log_prob(given["x"])
+        reconstruction = densities.log_prob(self._of("p_x", given, phase), given["x"], observed)
         p_z = densities.standard_normal(self.sizes.latent_dim)
         kl_a = tf.zeros([1, 1, 1])
         if self.row.p_a is not None:
-            kl_a = auxiliary.log_q - self._p_a(given, training, update).log_prob(auxiliary.value)
+            kl_a = auxiliary.log_q - self._p_a(given, phase).log_prob(auxiliary.value)
         log_p_y = tf.zeros([1, 1, 1]) if y is None else tf.gather(tf.constant(self.log_prior), y)
         return Terms(reconstruction, q_z.log_prob(z) - p_z.log_prob(z), kl_a, log_p_y)
 
     def log_weight(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
-                   seed: tf.Tensor, shared_noise: bool = False) -> Float[tf.Tensor, "K B S"]:
+                   seed: tf.Tensor, **given: Any) -> Float[tf.Tensor, "K B S"]:
         """log p(x,y,z,a) - log q(a|x) - log q(z|.) [K,B,S], nats; arguments as of `terms`."""
-        return self.terms(x, y, auxiliary, seed, shared_noise=shared_noise).log_weight()
+        return self.terms(x, y, auxiliary, seed, **given).log_weight()
 
     def classify(self, x: Float[tf.Tensor, "B D"], num_samples: int, seed: tf.Tensor) -> Float[tf.Tensor, "B C"]:
         """mean_K q(y|a_k,x), a_k ~ q(a|x): probabilities [B,C].
@@ -214,30 +233,31 @@ class GenerativeModel(tf.Module):
         given = {"a": _over_samples(code.a), "y": code.y[None, :, None], "z": _over_samples(code.z)}
         return self.render(self._of("p_x", given).mean()[0, :, 0])
 
-    def kl_per_unit(self, x: Float[tf.Tensor, "B D"], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def kl_per_unit(self, seen: Float[tf.Tensor, "B S"], seed: tf.Tensor,
+                    x: Float[tf.Tensor, "B D"] | None = None) -> dict[str, tf.Tensor]:
         """KL(q(a|x) || p(a|.)) and KL(q(z|.) || p(z)) of each unit, summed over the examples: {letter: [units]}, nats.
 
-        y is the most probable class, other parents are drawn from q.
+        y is the most probable class, other parents are drawn from q; x is what q sees unless given.
         """
-        x = self.observe(x, seeds.fold(seed, seeds.Draw.FEATURES))
-        auxiliary = self.sample_auxiliary(x, 1, seeds.fold(seed, seeds.Draw.AUXILIARY))
-        y = self.q_y(x, auxiliary.value).mode()[:, :, None] if self.has_classes else None
-        given = {"x": _over_samples(x), "y": y, "a": auxiliary.value}
+        seen = self.observe(seen, seeds.fold(seed, seeds.Draw.FEATURES))
+        auxiliary = self.sample_auxiliary(seen, 1, seeds.fold(seed, seeds.Draw.AUXILIARY))
+        y = self.q_y(seen, auxiliary.value).mode()[:, :, None] if self.has_classes else None
+        given = {"x": _over_samples(seen), "y": y, "a": auxiliary.value}
         q_z = self._of("q_z", given)
         given["z"] = draw(q_z, 1, seeds.fold(seed, seeds.Draw.LATENT))
         pairs = {"z": (q_z, densities.standard_normal(self.sizes.latent_dim))}
         if self.row.p_a is not None:
-            pairs["a"] = (self._of("q_a", given), self._p_a(given))
+            described = given if x is None else given | {"x": _over_samples(x)}
+            pairs["a"] = (self._of("q_a", given), self._p_a(described))
         return {letter: tf.reduce_sum(_normal_kl(q, p), [0, 1, 2]) for letter, (q, p) in pairs.items()}
 
-    def _of(self, key: str, given: dict[str, tf.Tensor], training: bool = False,
-            update: bool = False) -> tfd.Distribution:
-        return self.conditionals[key]({p: given[p] for p in getattr(self.row, key)}, training=training, update=update)
+    def _of(self, key: str, given: dict[str, tf.Tensor], phase: Phase = Phase.EVALUATE) -> tfd.Distribution:
+        return self.conditionals[key]({p: given[p] for p in getattr(self.row, key)}, phase=phase)
 
-    def _p_a(self, given: dict[str, tf.Tensor], training: bool = False, update: bool = False) -> tfd.Distribution:
+    def _p_a(self, given: dict[str, tf.Tensor], phase: Phase = Phase.EVALUATE) -> tfd.Distribution:
         if self.row.p_a == "":
             return densities.standard_normal(self.sizes.auxiliary_dim)
-        return self._of("p_a", given, training, update)
+        return self._of("p_a", given, phase)
 
     def _mean_auxiliary(self, x: tf.Tensor) -> tf.Tensor:
         if self.row.q_a is None:
@@ -246,68 +266,63 @@ class GenerativeModel(tf.Module):
 
     def create_variables(self) -> None:
         """Calls every conditional once, so that all variables exist."""
-        x, seed = tf.zeros([1, self.sizes.x_dim]), seeds.of_run(0)
-        auxiliary = self.sample_auxiliary(x, 1, seed)
+        x, seen, seed = tf.zeros([1, self.sizes.x_dim]), tf.zeros([1, self.seen_dim]), seeds.of_run(0)
+        auxiliary = self.sample_auxiliary(seen, 1, seed)
         y = tf.zeros([1, 1, 1], tf.int32) if self.has_classes else None
-        self.terms(x, y, auxiliary, seed)
+        self.terms(x, y, auxiliary, seed, seen=seen)
         if self.has_classes:
-            self.q_y(x, auxiliary.value)
+            self.q_y(seen, auxiliary.value)
         if self.teacher is not None:
-            self.q_y(x, auxiliary.value, teacher=True)
+            self.q_y(seen, auxiliary.value, teacher=True)
 
 
-def build(config: Config, x_shape: tuple[int, ...], is_image: bool, num_classes: int,
-          features: Features | None = None) -> GenerativeModel:
-    """Builds the model that `config` names for examples of `x_shape`, or for features of them.
+def build(options: ModelOptions, spec: ExampleSpec, features: Features | None = None, *,
+          has_teacher: bool = False) -> GenerativeModel:
+    """Builds the model that `options` name for examples of `spec`, or for features of them.
 
     Raises:
       UserError: an option does not fit the data.
     """
-    if config.trunk == "convolutional" and (features or not is_image):
-        raise errors.UserError(f"trunk=convolutional: {_source_of_x(config)} no images; use perceptron")
-    if config.class_prior and len(config.class_prior) != num_classes:
-        raise errors.UserError(f"class_prior={','.join(map(str, config.class_prior))}: has {len(config.class_prior)} "
-                               f"entries, {config.dataset} has {num_classes} classes")
-    row = FAMILY[config.model]
-    if row.q_y and config.class_sum == "topk" and config.top_k >= num_classes:
-        raise errors.UserError(f"top_k={config.top_k}: must be below the {num_classes} classes of {config.dataset}; "
-                               "class_sum=exact takes all")
-    filters = config.filters if config.trunk == "convolutional" else ()
-    trunk = Trunk(config.hidden_units, config.normalization, filters, x_shape if filters else (), config.compute_dtype)
-    x_dim = features.dim if features else math.prod(x_shape)
-    sizes = Sizes(x_dim, config.auxiliary_dim, config.latent_dim, num_classes,
-                  likelihood(config, is_image), trunk, config.class_prior,
-                  dataclasses.replace(trunk, hidden_units=config.classifier_units or config.hidden_units,
-                                      noise=config.classifier_noise), config.consistency_target == "teacher")
-    if config.freeze_auxiliary and not (row.q_a and config.auxiliary_dim):
-        raise errors.UserError(f"freeze_auxiliary=true: {config.model} has no q(a|x) to freeze")
-    if config.share_latent and not (row.can_share_latent and config.auxiliary_dim):
-        raise errors.UserError(f"share_latent=true: needs draws of a that q(z|.) does not look at; {config.model} with "
-                               f"auxiliary_dim={config.auxiliary_dim} has none")
-    if config.share_latent and config.num_importance_samples > 1:
-        raise errors.UserError(f"share_latent=true: not with num_importance_samples={config.num_importance_samples}, "
-                               "each of which draws a z of its own")
-    frozen = ("q_a",) if config.freeze_auxiliary else ()
-    wide = ("q_a",) if config.auxiliary_start == "wide" else ()
-    return GenerativeModel(row, sizes, config.seed, frozen, wide, features)
+    row = errors.lookup(FAMILY, "model", options.model)
+    if options.trunk == "convolutional" and (features or not spec.is_image):
+        raise errors.UserError(f"trunk=convolutional: {_source_of_x(options)} no images; use perceptron")
+    errors.lookup(trunks.TRUNKS, "trunk", options.trunk)
+    if options.class_prior and len(options.class_prior) != spec.num_classes:
+        raise errors.UserError(f"class_prior={','.join(map(str, options.class_prior))}: has "
+                               f"{len(options.class_prior)} entries, the data have {spec.num_classes} classes")
+    if options.freeze_auxiliary and not (row.q_a and options.auxiliary_dim):
+        raise errors.UserError(f"freeze_auxiliary=true: {options.model} has no q(a|x) to freeze")
+    trunk = Trunk(options.hidden_units, options.trunk, options.normalization, options.filters,
+                  spec.x_shape if spec.is_image and not features else (), options.compute_dtype)
+    classifier = dataclasses.replace(trunk, hidden_units=options.classifier_units or options.hidden_units,
+                                     noise=options.classifier_noise)
+    x_dim = features.dim if features else spec.x_dim
+    sizes = Sizes(x_dim, options.auxiliary_dim, options.latent_dim, spec.num_classes, likelihood(options, spec), trunk,
+                  seen_dim=x_dim if features else spec.seen_dim, class_prior=options.class_prior,
+                  classifier_trunk=classifier, has_teacher=has_teacher)
+    frozen = ("q_a",) if options.freeze_auxiliary else ()
+    wide = ("q_a",) if options.auxiliary_start == "wide" else ()
+    return GenerativeModel(row, sizes, options.seed, frozen=frozen, wide=wide, features=features)
 
 
-def likelihood(config: Config, is_image: bool) -> str:
-    """Returns the density of p(x|.), bernoulli or gaussian.
+def likelihood(options: ModelOptions, spec: ExampleSpec) -> densities.Density:
+    """Returns the density of p(x|.): as given, or bernoulli for images, gaussian for vectors, mixed for tables.
 
     Raises:
-      UserError: Bernoulli for real vectors.
+      UserError: Bernoulli for real vectors, or no such density.
     """
-    observes_images = is_image and not config.features_run
-    if config.likelihood == "bernoulli" and not observes_images:
-        raise errors.UserError(f"likelihood=bernoulli: {_source_of_x(config)} real vectors; use gaussian")
-    if config.likelihood == "auto":
-        return "bernoulli" if observes_images else "gaussian"
-    return config.likelihood
+    observes_images = spec.is_image and not options.features_run
+    if options.likelihood == "bernoulli" and not observes_images:
+        raise errors.UserError(f"likelihood=bernoulli: {_source_of_x(options)} real vectors; use gaussian")
+    if options.likelihood != "auto":
+        return errors.lookup(densities.DENSITIES, "likelihood", options.likelihood)
+    if spec.blocks and not options.features_run:
+        return densities.mixed(spec.blocks)
+    return densities.DENSITIES["bernoulli" if observes_images else "gaussian"]
 
 
-def _source_of_x(config: Config) -> str:
-    return f"the features of {config.features_run} are" if config.features_run else f"{config.dataset} has"
+def _source_of_x(options: ModelOptions) -> str:
+    return f"the features of {options.features_run} are" if options.features_run else "the data have"
 
 
 def _over_samples(value: tf.Tensor) -> tf.Tensor:
@@ -315,7 +330,7 @@ def _over_samples(value: tf.Tensor) -> tf.Tensor:
     return value[None, :, None, :]
 
 
-def draw(q: tfd.Distribution, num_samples: int, seed: tf.Tensor, shared_noise: bool = False) -> tf.Tensor:
+def draw(q: tfd.Distribution, num_samples: int, seed: tf.Tensor, *, shared_noise: bool = False) -> tf.Tensor:
     """Draws K samples a row: [K,B,S,n] from a batch [K,B,S], or from [1,B,S] without repeating its parameters."""
     if shared_noise:
         return q.mean() + q.stddev() * seeds.normal([num_samples, 1, 1, q.event_shape[0]], seed)

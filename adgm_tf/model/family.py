@@ -1,15 +1,23 @@
-"""The family of models as a table: which variables each conditional looks at; and the names of the baselines."""
+"""The family of models as a table: which variables each conditional looks at."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from adgm_tf.host import errors
+
+# The order in which a model draws its variables, from x to x: a conditional looks at what has been drawn before it.
+_MAY_SEE = {"q_a": "x", "q_y": "ax", "q_z": "axy", "p_a": "xyz", "p_x": "ayz"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One model: the parents of each conditional, in alphabetical order; None where the model has no such variable.
+    """One model: the parents of each conditional, in any order; None where the model has no such variable.
 
     An empty string is no parent at all: the standard normal prior. p(y) is categorical and p(z) = N(0, I) throughout.
+
+    Raises:
+      UserError: a letter is unknown, a variable is its own ancestor, or a parent is a variable that the row has not.
     """
 
     q_a: str | None
@@ -17,7 +25,32 @@ class Row:
     q_z: str
     p_a: str | None
     p_x: str
-    source: str
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for key, allowed in _MAY_SEE.items():
+            parents = getattr(self, key)
+            if parents is None:
+                continue
+            if not isinstance(parents, str):
+                raise errors.UserError(f"{key}={parents!r}: must be letters, such as 'ax', or None")
+            ordered = "".join(sorted(set(parents)))
+            object.__setattr__(self, key, ordered)
+            self._check(key, ordered, allowed)
+
+    def _check(self, key: str, parents: str, allowed: str) -> None:
+        for letter in parents:
+            if letter not in "axyz":
+                raise errors.UserError(f"{key}={parents}: {letter} is no variable; the variables are a, x, y and z")
+            if letter not in allowed:
+                raise errors.UserError(f"{key}={parents}: {_written(key)} cannot look at {letter}, only at "
+                                       f"{', '.join(allowed)}")
+            if (letter == "a" and self.q_a is None) or (letter == "y" and self.q_y is None):
+                raise errors.UserError(f"{key}={parents}: looks at {letter}, but q_{letter} is None")
+        if not parents and key != "p_a":
+            raise errors.UserError(f"{key}=: must name a parent; {_written(key)} without one learns nothing of x")
+        if key == "p_a" and self.q_a is None:
+            raise errors.UserError(f"p_a={parents}: the model has no a, as q_a is None")
 
     @property
     def deterministic(self) -> bool:
@@ -35,6 +68,10 @@ class Row:
         return dataclasses.replace(self, q_a=None, p_a=None, **kept)
 
 
+def _written(key: str) -> str:
+    return f"{key[0]}({key[2]}|.)"
+
+
 FAMILY = {
     "adgm": Row("x", "ax", "xy", "", "yz", "the poster: Maaloe et al. 2015"),
     "adgm_deterministic": Row("x", "ax", "xy", None, "yz", "the ablation of the poster's Fig. 4: a = f(x)"),
@@ -44,15 +81,15 @@ FAMILY = {
     "m1": Row(None, None, "x", None, "z", "Kingma and Welling 2013: the feature extractor of M1+M2"),
     "avae": Row("x", None, "ax", "xz", "z", "unsupervised, with an auxiliary variable"),
 }
-# Classifiers that the same loop trains: no bound, nothing to draw.
-CLASSIFIERS = {
-    "vat": "virtual adversarial training: Miyato et al. 2015, arXiv:1507.00677",
-    "ladder": "the ladder network: Rasmus et al. 2015, arXiv:1507.02672",
-}
-# Systems that are fitted at once, without steps; `baselines/fitted.py` has how.
-FITTED = {
-    "label_spreading": "scikit-learn's LabelSpreading: Zhou et al. 2004",
-    "self_training": "scikit-learn's SelfTrainingClassifier: Yarowsky 1995",
-    "atlas_rbf": "after AtlasRBF: Pitelis, Russell and Agapito 2014",
-}
-MODELS = (*FAMILY, *CLASSIFIERS, *FITTED)
+BUILT_IN = frozenset(FAMILY)
+
+
+def register(name: str, row: Row) -> None:
+    """Adds a row to the family, under a name of its own.
+
+    Raises:
+      UserError: the name is taken by another row.
+    """
+    if FAMILY.get(name, row) != row:
+        raise errors.UserError(f"model={name}: is taken by another row of the family")
+    FAMILY[name] = row

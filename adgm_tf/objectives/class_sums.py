@@ -29,14 +29,14 @@ class ClassSet(NamedTuple):
     residual: tf.Tensor | None
 
 
-def exact(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor, shared: bool = False) -> ClassSet:
+def exact(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor, *, shared: bool = False) -> ClassSet:
     """Every class: S = C, weights q(y|a,x)."""
     del top_k, seed, shared
     probs = q_y.probs_parameter()
     return ClassSet(tf.range(probs.shape[-1])[None, None, :], probs, None)
 
 
-def topk(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor, shared: bool = False) -> ClassSet:
+def topk(q_y: tfd.Categorical, top_k: int, seed: tf.Tensor, *, shared: bool = False) -> ClassSet:
     """The k most probable classes under m exactly and one more, s, drawn from the rest: S = k + 1.
 
     sum_{c in top-k} q_c f_c + stop(t / m_s) q_s (f_s - stop(b)) + r stop(b)
@@ -86,11 +86,11 @@ def class_expectation(f: Float[tf.Tensor, "K B S"], classes: ClassSet) -> Float[
 
 
 def class_set(q_y: tfd.Categorical | None, class_sum: Callable, top_k: int, seed: tf.Tensor,
-             shared: bool = False) -> tuple[ClassSet, tf.Tensor]:
+             *, shared: bool = False) -> tuple[ClassSet, tf.Tensor]:
     """Returns the class set and the entropy of q(y|a,x) [K,B]; without y, one slot and no entropy."""
     if q_y is None:
         return ClassSet(None, tf.ones([1, 1, 1]), None), tf.zeros([1, 1])
-    return class_sum(q_y, top_k, seed, shared), q_y.entropy()
+    return class_sum(q_y, top_k, seed, shared=shared), q_y.entropy()
 
 
 def averaged(q_y: tfd.Categorical) -> tfd.Categorical:

@@ -1,148 +1,240 @@
-"""The loss: every term for every example, and what they add up to."""
+"""The loss: its terms, each with its values, whose examples its mean is over, and its weight."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from jaxtyping import Float, Int
 
+from adgm_tf.config import ObjectiveOptions
+from adgm_tf.host import errors
 from adgm_tf.model import seeds
-from adgm_tf.model.contract import Auxiliary, Terms
+from adgm_tf.model.contract import Auxiliary, Batch, Terms
 from adgm_tf.model.engine import GenerativeModel
+from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import bounds, class_sums, regularisers
 
 tfd = tfp.distributions
 
-
 _RECORDED = ("reconstruction", "kl_z", "kl_a")
 
 
-@dataclasses.dataclass(frozen=True)
-class Objective:
-    """What the loss is made of; the fields are those of `Config`, `classification_weight` is alpha."""
+class Term(NamedTuple):
+    """A term of the loss: weight x the mean of `values` over examples of a batch; without a weight, for the record.
 
-    num_samples: int
-    num_importance_samples: int
-    share_latent: bool
-    class_sum: str
-    top_k: int
-    classification_weight: float
-    consistency: str
-    consistency_weight: float
-    consistency_radius: float
-    entropy_weight: float
-    balance_weight: float
-    input_noise: float
-    mix_examples: bool
-    consistency_target: str
-    interpolation_weight: float
-
-    def loss(self, report: Mapping[str, tf.Tensor], consistency_warmth: tf.Tensor | float = 1.0) -> tf.Tensor:
-        """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + warmth (weight mean(consistency) + ...).
-
-        In the place of the dots, interpolation_weight mean(regularisers.interpolation), entropy_weight
-        mean_unlabelled(H(q(y|a,x))) and balance_weight KL( mean_unlabelled(q(y|a,x)) || p(y) ). The means are those in
-        `report`.
-        """
-        weights = {"labelled/bound": -1.0, "classification": self.classification_weight, "unlabelled/bound": -1.0,
-                   "consistency": consistency_warmth * self.consistency_weight,
-                   "interpolation": consistency_warmth * self.interpolation_weight,
-                   "unlabelled/entropy": consistency_warmth * self.entropy_weight,
-                   "unlabelled/balance": consistency_warmth * self.balance_weight}
-        return tf.add_n([weight * report[k] for k, weight in weights.items() if k in report])
-
-
-def per_example(model: GenerativeModel, x_labelled: Float[tf.Tensor, "L D"], y: Int[tf.Tensor, " L"],
-                x_unlabelled: Float[tf.Tensor, "U D"], objective: Objective, seed: tf.Tensor,
-                kl_weight: tf.Tensor | float = 1.0, training: bool = True) -> dict[str, tf.Tensor]:
-    """Every term of the loss for every example: {name: [L], [U] or [L+U]}, nats.
-
-    q(a|x) and q(y|a,x) see the labelled and the unlabelled examples in one product; either may be none (L or U = 0).
-    With `input_noise`, q(a|x), q(y|a,x) and q(z|.) see x + noise, and p describes x: still a bound, as any q gives one.
-    The moving averages of batch normalisation follow that product, and where the two are apart the unlabelled examples,
-    or the labelled if there are no others; x + r of the consistency term leaves them alone.
+    Attributes:
+      name: its name in the record.
+      values: one an example [n], nats.
+      of: whose examples the mean is over: labelled, unlabelled or all.
+      weight: what multiplies the mean.
     """
-    x, L, U = tf.concat([x_labelled, x_unlabelled], 0), x_labelled.shape[0], x_unlabelled.shape[0]
-    auxiliary_seed, latent_seed = (seeds.fold(seed, d) for d in (seeds.Draw.AUXILIARY, seeds.Draw.LATENT))
-    seen = _with_noise(x, objective.input_noise, seeds.fold(seed, seeds.Draw.NOISE))
-    total = objective.num_samples * objective.num_importance_samples
-    auxiliary = model.sample_auxiliary(seen, total, auxiliary_seed, training, update=training)
-    if objective.share_latent:
+
+    name: str
+    values: tf.Tensor
+    of: str
+    weight: tf.Tensor | float = 0.0
+
+
+class Warmth(NamedTuple):
+    """How far the warm-ups have come, from 0 to 1: of the KL terms, and of the terms on q(y|a,x)."""
+
+    kl: tf.Tensor | float = 1.0
+    classifier: tf.Tensor | float = 1.0
+
+
+WARM = Warmth()
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """One pass over a batch, from which the terms are made.
+
+    Attributes:
+      model: the model.
+      batch: labelled examples first.
+      options: what the loss is made of, with alpha as `classification_weight`.
+      seed: of the step.
+      warmth: of the step.
+      phase: of the model.
+      auxiliary: a of all examples.
+      logits: of q(y|a,x) of all examples [K,B,C]; None where the model has no y.
+      noise: what drew them.
+      unlabelled_q_y: q(y|a,x) of the unlabelled examples, batch [K,U]; None where the model has no y.
+      classes: the classes that stand for the sum over y of the unlabelled examples; None where there are none.
+      entropy: of q(y|a,x) of the unlabelled examples [K,U]; zeros where the model has no y.
+    """
+
+    model: GenerativeModel
+    batch: Batch
+    options: ObjectiveOptions
+    seed: tf.Tensor
+    warmth: Warmth
+    phase: Phase
+    auxiliary: Auxiliary
+    logits: tf.Tensor | None
+    noise: regularisers.Noise
+    unlabelled_q_y: tfd.Categorical | None = None
+    classes: class_sums.ClassSet | None = None
+    entropy: tf.Tensor | None = None
+
+    @property
+    def num_labelled(self) -> int:
+        """L."""
+        return self.batch.y.shape[0]
+
+    @property
+    def num_unlabelled(self) -> int:
+        """U."""
+        return self.batch.seen.shape[0] - self.num_labelled
+
+
+def forward(model: GenerativeModel, batch: Batch, options: ObjectiveOptions, seed: tf.Tensor, *,
+            warmth: Warmth = WARM, phase: Phase = Phase.TRAIN) -> Forward:
+    """Draws a and asks q(y|a,x) for the labelled and the unlabelled examples in one product."""
+    auxiliary_seed = seeds.fold(seed, seeds.Draw.AUXILIARY)
+    total = options.num_samples * options.num_importance_samples
+    auxiliary = model.sample_auxiliary(batch.seen, total, auxiliary_seed, phase)
+    if options.share_latent:
         auxiliary = auxiliary._replace(num_samples=1)
-    hidden_seed = seeds.fold(seed, seeds.Draw.HIDDEN_NOISE) if training else None
-    noise = regularisers.Noise(total, auxiliary_seed, hidden_seed, training)
+    hidden_seed = seeds.fold(seed, seeds.Draw.HIDDEN_NOISE) if phase.training else None
+    noise = regularisers.Noise(total, auxiliary_seed, hidden_seed, phase.aside)
     logits = None
     if model.has_classes:
-        logits = model.q_y(seen, auxiliary.value, training, training, noise.hidden_seed).logits_parameter()
-    terms = {}
-    if L:
-        of_labelled = model.terms(x_labelled, y[None, :, None], _rows(auxiliary, slice(0, L)),
-                                  seeds.fold(latent_seed, 0), training, update=training and not U, seen=seen[:L])
-        terms |= _named("labelled", of_labelled, tf.ones([1, 1, 1]))
-        terms["labelled/bound"] = bounds.labelled_bound(of_labelled, objective.num_importance_samples, kl_weight)
-        terms["classification"] = bounds.classification(tfd.Categorical(logits=logits[:, :L]), y)
-    if U:
-        q_y = tfd.Categorical(logits=logits[:, L:]) if model.has_classes else None
-        q_y_of_bound = class_sums.averaged(q_y) if objective.mix_examples else q_y
-        class_sum = class_sums.CLASS_SUMS[objective.class_sum]
-        classes, entropy = class_sums.class_set(q_y_of_bound, class_sum, objective.top_k,
-                                                seeds.fold(seed, seeds.Draw.CLASS), objective.share_latent)
-        of_unlabelled = model.terms(x_unlabelled, classes.y, _rows(auxiliary, slice(L, None)),
-                                    seeds.fold(latent_seed, 1), training, update=training, seen=seen[L:])
-        terms |= _named("unlabelled", of_unlabelled, classes.weights)
-        if objective.mix_examples:
-            of_unlabelled = bounds.mixed_over_examples(of_unlabelled)
-        terms["unlabelled/entropy"] = tf.reduce_mean(entropy, 0)
-        terms["unlabelled/bound"] = bounds.unlabelled_bound(of_unlabelled, classes, entropy,
-                                                     objective.num_importance_samples, kl_weight)
-        if q_y is not None:
-            terms["unlabelled/balance"] = regularisers.class_balance(q_y, model.log_prior)
+        logits = model.q_y(batch.seen, auxiliary.value, phase, noise_seed=hidden_seed).logits_parameter()
+    found = Forward(model, batch, options, seed, warmth, phase, auxiliary, logits, noise)
+    if not found.num_unlabelled:
+        return found
+    q_y = None if logits is None else tfd.Categorical(logits=logits[:, found.num_labelled:])
+    of_bound = class_sums.averaged(q_y) if options.mix_examples else q_y
+    classes, entropy = class_sums.class_set(of_bound, class_sums.CLASS_SUMS[options.class_sum], options.top_k,
+                                            seeds.fold(seed, seeds.Draw.CLASS), shared=options.share_latent)
+    return dataclasses.replace(found, unlabelled_q_y=q_y, classes=classes, entropy=entropy)
+
+
+def terms(model: GenerativeModel, batch: Batch, options: ObjectiveOptions, seed: tf.Tensor, *,
+          warmth: Warmth = WARM, phase: Phase = Phase.TRAIN) -> list[Term]:
+    """J = mean_labelled(L + alpha C) + mean_unlabelled(U) + warmth (the terms on q(y|a,x)), term by term.
+
+    Either the labelled or the unlabelled examples may be none. q(a|x), q(y|a,x) and q(z|.) see `batch.seen`, p
+    describes `batch.x`: a bound whatever q sees. The moving averages of batch normalisation follow the pass over all
+    examples, and where the two are apart the unlabelled examples, or the labelled if there are no others.
+    """
+    of = forward(model, batch, options, seed, warmth=warmth, phase=phase)
+    found = [*labelled_terms(of), *unlabelled_terms(of)]
     if model.has_classes:
-        terms |= _consistency_terms(model, seen, auxiliary, logits, noise, objective, seed)
-    return terms
+        found += classifier_terms(of)
+    return found + [_extra(of, name, weight) for name, weight in extra_weights(options).items()]
 
 
-def _consistency_terms(model: GenerativeModel, seen: tf.Tensor, auxiliary: Auxiliary, logits: tf.Tensor,
-                       noise: regularisers.Noise, objective: Objective, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The terms that hold the answer at a changed x to that at x, [L+U] each."""
-    target, terms = tfd.Categorical(logits=logits), {}
-    if objective.consistency_target != "same" and (objective.consistency == "vat" or objective.interpolation_weight):
-        target = model.q_y(seen, auxiliary.value, noise.training, teacher=objective.consistency_target == "teacher")
-    if objective.consistency == "vat":
-        terms["consistency"] = regularisers.virtual_adversarial(
-            model, seen, target, noise, seeds.fold(seed, seeds.Draw.DIRECTION), radius=objective.consistency_radius)
-    if objective.interpolation_weight:
-        terms["interpolation"] = regularisers.interpolation(model, seen, target, noise,
-                                                            seeds.fold(seed, seeds.Draw.INTERPOLATION))
-    return terms
+def labelled_terms(of: Forward) -> list[Term]:
+    """-L(x,y), what it is made of, and C(x,y)."""
+    L, options = of.num_labelled, of.options
+    if not L:
+        return []
+    batch = of.batch.part(slice(0, L))
+    phase = of.phase.aside if of.num_unlabelled else of.phase
+    parts = of.model.terms(batch.x, of.batch.y[None, :, None], _rows(of.auxiliary, slice(0, L)),
+                           seeds.fold(of.seed, seeds.Draw.LATENT, 0), phase, seen=batch.seen, observed=batch.observed)
+    bound = bounds.labelled_bound(parts, options.num_importance_samples, of.warmth.kl)
+    q_y = tfd.Categorical(logits=of.logits[:, :L])
+    return [Term("labelled/bound", bound, "labelled", -1.0),
+            Term("classification", bounds.classification(q_y, of.batch.y), "labelled", options.classification_weight),
+            *_recorded("labelled", parts, tf.ones([1, 1, 1]))]
 
 
-def term_names(model: GenerativeModel, labelled: int, unlabelled: int, objective: Objective) -> tuple[str, ...]:
-    """Returns the names that `per_example` reports for batches of those sizes."""
-    names = [f"labelled/{n}" for n in ("bound", *_RECORDED)] + ["classification"] if labelled else []
-    if unlabelled:
-        names += [f"unlabelled/{n}" for n in ("bound", *_RECORDED, "entropy", *(["balance"] * model.has_classes))]
-    if objective.consistency == "vat" and model.has_classes:
-        names.append("consistency")
-    if objective.interpolation_weight and model.has_classes:
-        names.append("interpolation")
-    return tuple(names)
+def unlabelled_terms(of: Forward) -> list[Term]:
+    """-U(x) and what it is made of."""
+    L, options = of.num_labelled, of.options
+    if not of.num_unlabelled:
+        return []
+    batch = of.batch.part(slice(L, None))
+    parts = of.model.terms(batch.x, of.classes.y, _rows(of.auxiliary, slice(L, None)),
+                           seeds.fold(of.seed, seeds.Draw.LATENT, 1), of.phase, seen=batch.seen,
+                           observed=batch.observed)
+    weighed = bounds.mixed_over_examples(parts) if options.mix_examples else parts
+    bound = bounds.unlabelled_bound(weighed, of.classes, of.entropy, options.num_importance_samples, of.warmth.kl)
+    return [Term("unlabelled/bound", bound, "unlabelled", -1.0), *_recorded("unlabelled", parts, of.classes.weights)]
 
 
-def _with_noise(x: tf.Tensor, stddev: float, seed: tf.Tensor) -> tf.Tensor:
-    return x + stddev * tf.random.stateless_normal(tf.shape(x), seed) if stddev else x
+def classifier_terms(of: Forward) -> list[Term]:
+    """The terms on q(y|a,x) that need no label: consistency, interpolation, entropy, balance."""
+    options, seen, warmth = of.options, of.batch.seen, of.warmth.classifier
+    target, found = _target(of), []
+    if options.consistency == "vat":
+        values = regularisers.virtual_adversarial(of.model, seen, target, of.noise,
+                                                  seeds.fold(of.seed, seeds.Draw.DIRECTION),
+                                                  radius=options.consistency_radius)
+        found.append(Term("consistency", values, "all", warmth * options.consistency_weight))
+    if options.interpolation_weight:
+        values = regularisers.interpolation(of.model, seen, target, of.noise,
+                                            seeds.fold(of.seed, seeds.Draw.INTERPOLATION))
+        found.append(Term("interpolation", values, "all", warmth * options.interpolation_weight))
+    if of.num_unlabelled:
+        balance = regularisers.class_balance(of.unlabelled_q_y, of.model.log_prior)
+        found += [Term("unlabelled/entropy", tf.reduce_mean(of.entropy, 0), "unlabelled",
+                       warmth * options.entropy_weight),
+                  Term("unlabelled/balance", balance, "unlabelled", warmth * options.balance_weight)]
+    return found
+
+
+def _target(of: Forward) -> tfd.Categorical:
+    """What the answer at a changed x is held to."""
+    kind = of.options.consistency_target
+    if kind == "same" or not (of.options.consistency == "vat" or of.options.interpolation_weight):
+        return tfd.Categorical(logits=of.logits)
+    return of.model.q_y(of.batch.seen, of.auxiliary.value, of.phase.aside, teacher=kind == "teacher")
+
+
+def total(found: Sequence[Term], sizes: Mapping[str, int]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """sum of weight x mean [], nats, and the means by name; `sizes` are those of labelled, unlabelled and all."""
+    means = {term.name: tf.reduce_sum(term.values) / sizes[term.of] for term in found}
+    weighted = [term.weight * means[term.name] for term in found
+                if not isinstance(term.weight, float | int) or term.weight]
+    return tf.add_n(weighted) if weighted else tf.zeros([]), means
+
+
+EXTRA: dict[str, Callable[[Forward], tf.Tensor]] = {}
+
+
+def register(name: str, values: Callable[[Forward], tf.Tensor]) -> None:
+    """Adds a term of one's own: a function from a pass to one value an example of the batch [B], nats.
+
+    `--extra_terms=NAME=WEIGHT` puts it into the loss.
+    """
+    EXTRA[name] = values
+
+
+def extra_weights(options: ObjectiveOptions) -> dict[str, float]:
+    """Returns the weights of the registered terms that are asked for.
+
+    Raises:
+      UserError: one of them is not registered, or its weight is no number.
+    """
+    found = {}
+    for text in options.extra_terms:
+        name, _, weight = text.partition("=")
+        errors.lookup(EXTRA, "extra_terms", name)
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            raise errors.UserError(f"extra_terms={text}: must be NAME=WEIGHT with a number as weight") from None
+    return found
+
+
+def _extra(of: Forward, name: str, weight: float) -> Term:
+    return Term(name, EXTRA[name](of), "all", weight)
 
 
 def _rows(auxiliary: Auxiliary, rows: slice) -> Auxiliary:
     return Auxiliary(auxiliary.value[:, rows], auxiliary.log_q[:, rows], auxiliary.num_samples)
 
 
-def _named(prefix: str, terms: Terms, weights: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The expected terms of each example, for the record only."""
-    def expected(term):
-        return tf.stop_gradient(tf.reduce_mean(tf.reduce_sum(weights * term, -1), 0))
+def _recorded(of: str, parts: Terms, weights: tf.Tensor) -> list[Term]:
+    """The expected terms of the bound of each example, for the record only."""
+    def expected(values):
+        return tf.stop_gradient(tf.reduce_mean(tf.reduce_sum(weights * values, -1), 0))
 
-    return {f"{prefix}/{name}": expected(getattr(terms, name)) for name in _RECORDED}
+    return [Term(f"{of}/{name}", expected(getattr(parts, name)), of) for name in _RECORDED]

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Auxiliary
+from adgm_tf.model.phase import Phase
 
 tfd = tfp.distributions
 
@@ -20,13 +21,14 @@ POWER_ITERATION_STEP = 1.0
 
 
 @runtime_checkable
-class Classifier(Protocol):
+class HasClasses(Protocol):
     """The part of the contract that classification and consistency see."""
 
-    def sample_auxiliary(self, x: tf.Tensor, num_samples: int, seed: tf.Tensor, training: bool = False) -> Auxiliary:
+    def sample_auxiliary(self, x: tf.Tensor, num_samples: int, seed: tf.Tensor,
+                         phase: Phase = Phase.EVALUATE) -> Auxiliary:
         """a_k ~ q(a|x)."""
 
-    def q_y(self, x: tf.Tensor, a: tf.Tensor, training: bool = False, *,
+    def q_y(self, x: tf.Tensor, a: tf.Tensor, phase: Phase = Phase.EVALUATE, *,
             noise_seed: tf.Tensor | None = None) -> tfd.Categorical:
         """q(y|a,x)."""
 
@@ -38,21 +40,21 @@ class Noise(NamedTuple):
       num_samples: K.
       auxiliary_seed: the seed that drew a.
       hidden_seed: the seed of the noise between the layers; None where there is none.
-      training: whether batch normalisation uses the statistics of this batch.
+      phase: what batch normalisation does.
     """
 
     num_samples: int
     auxiliary_seed: tf.Tensor
     hidden_seed: tf.Tensor | None = None
-    training: bool = False
+    phase: Phase = Phase.EVALUATE
 
-    def answer(self, model: Classifier, x: Float[tf.Tensor, "B D"]) -> tfd.Categorical:
+    def answer(self, model: HasClasses, x: Float[tf.Tensor, "B D"]) -> tfd.Categorical:
         """q(y|a,x), batch [K,B], at another x of the same shape."""
-        a = model.sample_auxiliary(x, self.num_samples, self.auxiliary_seed, self.training).value
-        return model.q_y(x, a, self.training, noise_seed=self.hidden_seed)
+        a = model.sample_auxiliary(x, self.num_samples, self.auxiliary_seed, self.phase).value
+        return model.q_y(x, a, self.phase, noise_seed=self.hidden_seed)
 
 
-def virtual_adversarial(model: Classifier, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
+def virtual_adversarial(model: HasClasses, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
                         seed: tf.Tensor, *, radius: float) -> Float[tf.Tensor, " B"]:
     """mean_K KL( stop(target) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
 
@@ -80,7 +82,7 @@ def virtual_adversarial(model: Classifier, x: Float[tf.Tensor, "B D"], target: t
     return divergence(radius * _unit(tf.stop_gradient(tape.gradient(distance, step))))
 
 
-def interpolation(model: Classifier, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
+def interpolation(model: HasClasses, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
                   seed: tf.Tensor) -> Float[tf.Tensor, " B"]:
     """mean_K KL( stop(u t(x) + (1 - u) t(x')) || q(y|a,u x + (1 - u) x') ) [B], nats; u uniform, x' of the same batch.
 

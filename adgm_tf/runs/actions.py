@@ -16,13 +16,11 @@ import tensorflow as tf
 import tqdm
 
 from adgm_tf import config as config_lib
-from adgm_tf.analysis import plots
-from adgm_tf.host import files
-from adgm_tf.analysis import samples
-from adgm_tf.config import Config
-from adgm_tf.data.splits import Examples
-from adgm_tf.data.splits import Splits
+from adgm_tf.analysis import plots, samples
 from adgm_tf.analysis.evaluator import Evaluator
+from adgm_tf.config import Config
+from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.host import files
 from adgm_tf.training.checkpoints import Checkpoints
 from adgm_tf.training.loop import Event
 from adgm_tf.training.step import Trainer

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adgm_tf.host import errors
-from adgm_tf.analysis import plots
-from adgm_tf.host import files
-from adgm_tf.analysis import metrics
+from adgm_tf.analysis import metrics, plots
+from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.baselines import label_spreading as label_spreading_lib
 from adgm_tf.data.splits import Examples
-from adgm_tf.analysis.evaluator import Evaluator
-from adgm_tf.runs.stored import Run
+from adgm_tf.host import errors, files
 from adgm_tf.runs import results
+from adgm_tf.runs.stored import Run
 
 
 def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, dataset: str | None = None,

@@ -7,9 +7,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from adgm_tf.analysis import plots, samples
 from adgm_tf.host import errors
-from adgm_tf.analysis import plots
-from adgm_tf.analysis import samples
 from adgm_tf.runs.stored import Run
 
 PIXEL_SCALE = 2

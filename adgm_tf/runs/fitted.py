@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from adgm_tf import config as config_lib
-from adgm_tf.host import errors
-from adgm_tf.host import files
 from adgm_tf.analysis import metrics
-from adgm_tf.baselines.fitted import FITTED
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue
 from adgm_tf.data import splits as splits_lib
+from adgm_tf.host import errors, files
 from adgm_tf.runs import results
 from adgm_tf.training import strategy as strategy_lib
-
-USED = ("model", "dataset", "data_dir", "run_dir", "num_labels", "num_valid", "num_unlabelled",
-        "labelled_in_unlabelled", "split_seed", "seed", "strategy")
+from adgm_tf.training import systems
 
 
-def run(config: Config) -> dict[str, Any]:
+def run(config: Config, unused: Sequence[str]) -> dict[str, Any]:
     """Fits and measures the baseline, unless that has been done; returns the results of its run directory, held here.
+
+    `unused` names options that are given in vain.
 
     Raises:
       UserError: something given cannot be; nothing has been written then.
@@ -37,7 +35,9 @@ def run(config: Config) -> dict[str, Any]:
     splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
     if (run_dir / splits_lib.FILE).exists():
         splits_lib.check(splits, run_dir)
-    notes = [f"{config.model} on {config.dataset}: {run_dir}", splits_lib.describe(splits), *_unused(config)]
+    notes = [f"{config.model} on {config.dataset}: {run_dir}", splits_lib.describe(splits)]
+    if unused:
+        notes.append(f"{config.model} does not use {', '.join(unused)}")
     print("\n".join(notes), flush=True)
     return _fit(config, run_dir, splits)
 
@@ -54,16 +54,9 @@ def _fit(config: Config, run_dir: pathlib.Path, splits: splits_lib.Splits) -> di
     return measured
 
 
-def _unused(config: Config) -> list[str]:
-    """Returns a line that names the options given in vain, if any; rows of a table share a file of options."""
-    names = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
-    unused = ", ".join(name for name in names if name not in USED)
-    return [f"{config.model} does not use {unused}"] if unused else []
-
-
 def _measure(config: Config, splits: splits_lib.Splits) -> dict[str, Any]:
     start = time.monotonic()
-    predict_proba = FITTED[config.model](splits, config.seed)
+    predict_proba = systems.FITTED[config.model](splits, config.seed)
     seconds = time.monotonic() - start
 
     def error_percent(examples: splits_lib.Examples) -> float:

@@ -14,23 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf.host import errors
 from adgm_tf.analysis import evaluator
-from adgm_tf.model import family
-from adgm_tf.host import files
-from adgm_tf.training import systems
+from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue
 from adgm_tf.data import splits as splits_lib
-from adgm_tf.analysis.evaluator import Evaluator
+from adgm_tf.host import errors, files
 from adgm_tf.host.interrupts import Interrupts
-from adgm_tf.runs import actions
-from adgm_tf.training import checkpoints
-from adgm_tf.runs import fitted
-from adgm_tf.training import loop
-from adgm_tf.training import memory
-from adgm_tf.runs import features
-from adgm_tf.runs import results
+from adgm_tf.runs import actions, features, fitted, results
+from adgm_tf.training import checkpoints, loop, memory, systems
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.step import Trainer
@@ -47,15 +39,18 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
     # The lock comes first: what is read and written of the run is this process's from here on.
     with _written_to(run_dir, given) as write_dir:
         config = _settled({**given, "run_dir": str(run_dir)})
-        if config.model in family.FITTED:
-            return fitted.run(config)
+        unused = systems.check(config)
+        if config.model in systems.FITTED:
+            return fitted.run(config, unused)
         strategy = strategy_lib.make(config)
         splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
         if (run_dir / splits_lib.FILE).exists():
             splits_lib.check(splits, run_dir)
         plan = plan_lib.make(config, splits)
         memory.check(config, splits)
-        trainer = Trainer(config, plan, splits, strategy, features.system(config))
+        with strategy.scope():
+            before = features.of(config, splits)
+        trainer = Trainer(config, plan, splits, strategy, features=before)
         notes = [splits_lib.describe(splits), *plan.notes]
         print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
         return _train(config, trainer, splits, write_dir, notes)
@@ -132,15 +127,15 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
         splits_lib.write(splits, write_dir)
         record = actions.Record(write_dir, trainer.step)
         actions.describe_run(record, config, notes)
-    evaluator = evaluator.evaluator(trainer.model, splits.scaling, config)
-    validation = actions.Validation(record, trainer, evaluator, splits, kept, config.track_test)
+    answers = evaluator.of(trainer.model, splits.scaling, config)
+    validation = actions.Validation(record, trainer, answers, splits, kept, config.track_test)
     planned = [
         loop.Action(config.eval_every, validation),
         loop.Action(None, actions.Log(record, trainer, validation, config.steps_per_call)),
         loop.Action(config.checkpoint_every, lambda event: kept.save()),
     ]
     if trainer.model.is_generative:
-        pictures = actions.Pictures(record, trainer, evaluator, splits, config.seed)
+        pictures = actions.Pictures(record, trainer, answers, splits, config.seed)
         planned.insert(2, loop.Action(config.eval_every, pictures))
     with Interrupts() as interrupts:
         try:
@@ -150,8 +145,8 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
             kept.save()
             stop.run_dir = config.run_dir
             raise
-    _check_not_spoilt(trainer, evaluator, splits)
-    measured = _results(config, trainer, splits, evaluator, kept, spent)
+    _check_not_spoilt(trainer, answers, splits)
+    measured = _results(config, trainer, splits, answers, kept, spent)
     files.write_json(write_dir / "results.json", measured)
     actions.describe_results(record, trainer.step, measured)
     return measured

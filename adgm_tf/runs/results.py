@@ -11,10 +11,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 import adgm_tf
-from adgm_tf.config import Config
-from adgm_tf.data.splits import Examples
-from adgm_tf.data.splits import Splits
 from adgm_tf.analysis.evaluator import Evaluator
+from adgm_tf.config import Config
+from adgm_tf.data.splits import Examples, Splits
 from adgm_tf.training import plan
 
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-datasets", "numpy",

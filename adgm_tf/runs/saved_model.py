@@ -16,11 +16,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf.host import files
-from adgm_tf.host import interrupts
-from adgm_tf.objectives import estimates
-from adgm_tf.model import seeds
 from adgm_tf.data.splits import Splits
+from adgm_tf.host import files, interrupts
+from adgm_tf.model import seeds
+from adgm_tf.objectives import estimates
 from adgm_tf.runs.stored import Run
 from adgm_tf.training.systems import Model
 
@@ -37,13 +36,13 @@ class Exported:
       splits: shapes, scaling and type of the examples.
       num_samples: samples of a that the classifier averages.
       seed: seed of the noise, fixed: the same input gives the same output.
-      classifier: a key of `estimates.CLASSIFIERS`.
+      classifier: a key of `estimates.CLASSIFY_BY`.
     """
 
     def __init__(self, model: Model, splits: Splits, num_samples: int, seed: int, classifier: str):
         self._model, self._splits, self._num_samples = model, splits, num_samples
         self._names_classes = model.has_classes and len(splits.labelled) > 0
-        self._classifier = estimates.CLASSIFIERS[classifier]
+        self._classifier = estimates.CLASSIFY_BY[classifier]
         self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         dtype, name = (splits.x_dtype, "images") if splits.is_image else (splits.scaling.dtype, "vectors")
         x = tf.TensorSpec([None, *splits.x_shape], dtype, name)

@@ -7,17 +7,15 @@ import math
 import pathlib
 
 from adgm_tf import config as config_lib
-from adgm_tf.host import errors
 from adgm_tf.analysis import evaluator
-from adgm_tf.model import family
-from adgm_tf.training import systems
-from adgm_tf.config import Config
-from adgm_tf.data import source as source_lib
-from adgm_tf.data import catalogue
-from adgm_tf.data import splits as splits_lib
 from adgm_tf.analysis.evaluator import Evaluator
-from adgm_tf.training import checkpoints
+from adgm_tf.config import Config
+from adgm_tf.data import catalogue
+from adgm_tf.data import source as source_lib
+from adgm_tf.data import splits as splits_lib
+from adgm_tf.host import errors
 from adgm_tf.runs import features
+from adgm_tf.training import checkpoints, systems
 from adgm_tf.training import step as step_lib
 
 FOLDERS = {"last": "checkpoints", "best": "best"}
@@ -42,7 +40,7 @@ class Run:
         """
         given = {"num_eval_samples": num_samples, "classifier": classifier}
         config = dataclasses.replace(self.config, **{k: v for k, v in given.items() if v is not None})
-        return evaluator.evaluator(self.model, self.splits.scaling, config)
+        return evaluator.of(self.model, self.splits.scaling, config)
 
     def figure_path(self, name: str) -> pathlib.Path:
         """Returns where the figure `name` belongs."""
@@ -57,7 +55,8 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
     """
     folder = errors.lookup(FOLDERS, "weights", weights)
     config = config_lib.read(run_dir)
-    if config.model in family.FITTED:
+    systems.check(config)
+    if config.model in systems.FITTED:
         raise errors.UserError(f"run_dir={run_dir}: {config.model} keeps no weights; what it measured is in "
                                "results.json")
     if data_dir:
@@ -67,7 +66,7 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
         raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
     splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
     splits_lib.check(splits, path)
-    model = features.system(config).build(config, splits.x_shape, splits.is_image, splits.num_classes)
+    model = systems.of(config.model).build(config, splits, features.of(config, splits))
     averages = step_lib.averages_of(model, config)
     step, passed_over = checkpoints.restore_weights(model, averages, path / folder)
     for line in passed_over:

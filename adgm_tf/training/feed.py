@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf.data.splits import Splits
+from adgm_tf.data.splits import Examples, Splits
 from adgm_tf.model import seeds
+from adgm_tf.model.contract import Batch
 from adgm_tf.training import order
 
 
-class Arrays(NamedTuple):
-    """Training arrays of one replica: x [N, D], images as the source gives them, vectors scaled; y int32 [N]."""
+class Part(NamedTuple):
+    """Examples on the device: what q sees [N,S], and what p describes [N,D] and where [N,D], if that is another thing.
 
-    labelled_x: tf.Tensor
+    Images are as the source gives them, everything else is prepared.
+    """
+
+    seen: tf.Tensor
+    x: tf.Tensor | None = None
+    observed: tf.Tensor | None = None
+
+
+class Arrays(NamedTuple):
+    """Training arrays of one replica; labelled_y int32 [N]."""
+
+    labelled: Part
     labelled_y: tf.Tensor
-    unlabelled_x: tf.Tensor
+    unlabelled: Part
 
 
 class Rows(NamedTuple):
@@ -27,14 +38,6 @@ class Rows(NamedTuple):
 
     labelled: tf.Tensor
     unlabelled: tf.Tensor
-
-
-class Batch(NamedTuple):
-    """One replica's part of a batch: x_labelled [L,D], y [L], x_unlabelled [U,D]."""
-
-    x_labelled: tf.Tensor
-    y: tf.Tensor
-    x_unlabelled: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Batches:
       num_replicas: replicas that share a batch.
       scale: what takes pixels of the arrays to [0, 1]; 1 for what is scaled already.
       binarize: whether pixels are Bernoulli draws, anew at every step.
+      noise: standard deviation of the noise through which q sees examples.
       shuffles_unlabelled: whether unlabelled rows come in a new order at every epoch, or always in that of the array.
       seed: seed of the run, int32 [2].
     """
@@ -60,6 +64,7 @@ class Batches:
     num_replicas: int
     scale: float
     binarize: bool
+    noise: float
     shuffles_unlabelled: bool
     seed: tf.Tensor
 
@@ -81,16 +86,28 @@ class Batches:
         """Returns the part of a batch, the rows [L] and [U] of one step, that belongs to `replica` (int32)."""
         labelled, unlabelled = (self._part(part, size, replica) for part, size in
                                 zip(rows, (self.labelled_size, self.unlabelled_size), strict=True))
-        x = tf.concat([tf.gather(arrays.labelled_x, labelled), tf.gather(arrays.unlabelled_x, unlabelled)], 0)
-        x = self.seen(x, noise_seed)
-        return Batch(x[: labelled.shape[0]], tf.gather(arrays.labelled_y, labelled), x[labelled.shape[0] :])
+        def both(of_labelled, of_unlabelled):
+            if of_labelled is None:
+                return None
+            return tf.concat([tf.gather(of_labelled, labelled), tf.gather(of_unlabelled, unlabelled)], 0)
+
+        given = Part(*map(both, arrays.labelled, arrays.unlabelled))
+        seen = self.prepared(given.seen, noise_seed)
+        x = seen if given.x is None else given.x
+        return Batch(seen, x, given.observed, tf.gather(arrays.labelled_y, labelled))
+
+    def noisy(self, seen: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
+        """Returns examples as q sees them in training."""
+        if not self.noise:
+            return seen
+        return seen + self.noise * tf.random.stateless_normal(tf.shape(seen), seeds.fold(noise_seed, seeds.Draw.NOISE))
 
     def _part(self, rows: tf.Tensor, size: int, replica: tf.Tensor) -> tf.Tensor:
         part = size // self.num_replicas
         return tf.ensure_shape(rows[replica * part: (replica + 1) * part], [part])
 
-    def seen(self, x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
-        """Returns what the model sees of rows x [B,D] in training: scaled, and binarised if so configured."""
+    def prepared(self, x: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
+        """Returns rows x [B,D] in float32: scaled, and binarised if so configured."""
         x = tf.cast(x, tf.float32)
         x = x if self.scale == 1 else x * self.scale
         if not self.binarize:
@@ -101,13 +118,11 @@ class Batches:
 
 def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:
     """Returns the training arrays with one copy on the device of each replica."""
-    dim = math.prod(splits.x_shape)
+    def part(examples: Examples) -> Part:
+        return Part(examples.x.reshape(-1, splits.x_dim)) if splits.is_image else Part(*splits.prepared(examples.x))
 
-    def flat(x):
-        return x.reshape(-1, dim) if splits.is_image else splits.scaling(x)
-
-    flat = [flat(splits.labelled.x), splits.labelled.y.astype(np.int32), flat(splits.unlabelled.x)]
+    arrays = Arrays(part(splits.labelled), splits.labelled.y.astype(np.int32), part(splits.unlabelled))
     if strategy.num_replicas_in_sync == 1:
-        return Arrays(*map(tf.constant, flat))
-    return Arrays(*(strategy.experimental_distribute_values_from_function(lambda _, a=array: tf.constant(a))
-                    for array in flat))
+        return tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), arrays)
+    return tf.nest.map_structure(lambda a: None if a is None else strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant(a)), arrays)

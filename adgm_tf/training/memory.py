@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 
 import psutil
 
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.host import errors
-from adgm_tf.model.family import FAMILY
+from adgm_tf.training import systems
 
 BYTES = 4
 # A weight, its gradient and Adam's two moments.
 COPIES_OF_A_WEIGHT = 4
-BLAMED = ("hidden_units", "classifier_units", "latent_dim", "auxiliary_dim", "num_samples", "num_importance_samples",
-          "labelled_batch_size", "unlabelled_batch_size", "filters")
 
 
 def check(config: Config, splits: Splits) -> None:
@@ -26,28 +23,29 @@ def check(config: Config, splits: Splits) -> None:
     Raises:
       UserError: it cannot; the message names the option whose default would save most.
     """
-    x_dim, num_classes = math.prod(splits.x_shape), splits.num_classes
-    needed, total = needed_bytes(config, x_dim, num_classes), psutil.virtual_memory().total
+    needed, total = needed_bytes(config, splits), psutil.virtual_memory().total
     if needed <= total:
         return
-    defaults = {f.name: f.default for f in dataclasses.fields(Config)}
+    defaults = {f.name: f.default for f in dataclasses.fields(Config) if f.name in config.given()}
 
     def saved(name: str) -> float:
-        return needed - needed_bytes(dataclasses.replace(config, **{name: defaults[name]}), x_dim, num_classes)
+        return needed - needed_bytes(dataclasses.replace(config, **{name: defaults[name]}), splits)
 
-    name = max(BLAMED, key=saved)
+    name = max(defaults, key=saved, default="hidden_units")
     value = getattr(config, name)
     shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
     raise errors.UserError(f"{name}={shown}: needs about {needed / 2**30:,.0f} GiB of memory, and this machine has "
                            f"{total / 2**30:,.0f}")
 
 
-def needed_bytes(config: Config, x_dim: int, num_classes: int) -> int:
+def needed_bytes(config: Config, splits: Splits) -> int:
     """Returns the bytes of the weights with all that belongs to them, and of the widest layer of a batch."""
+    x_dim, num_classes = splits.x_dim, splits.num_classes
     batch = config.labelled_batch_size + config.unlabelled_batch_size
-    if config.model not in FAMILY:
+    row = systems.of(config.model).row
+    if row is None:
         return BYTES * batch * x_dim
-    row, sizes = FAMILY[config.model], dict(a=config.auxiliary_dim, x=x_dim, y=num_classes, z=config.latent_dim)
+    sizes = dict(a=config.auxiliary_dim, x=x_dim, y=num_classes, z=config.latent_dim)
     weights = 0
     for key, parameters in (("q_a", 2), ("q_y", 1), ("q_z", 2), ("p_a", 2), ("p_x", 2)):
         if parents := getattr(row, key):

@@ -9,12 +9,8 @@ from adgm_tf import config as config_lib
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.host import errors
-from adgm_tf.model.family import CLASSIFIERS, FAMILY
-
-# What a classifier of its own architecture leaves aside; rows of a table share a file of options.
-NOT_OF_CLASSIFIERS = ("hidden_units", "classifier_units", "classifier_noise", "filters", "auxiliary_dim", "latent_dim",
-                      "freeze_auxiliary", "auxiliary_start", "num_samples", "share_latent", "mix_examples",
-                      "class_sum", "top_k", "classification_beta", "num_eval_samples")
+from adgm_tf.model.family import Row
+from adgm_tf.training import systems
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +42,10 @@ def make(config: Config, splits: Splits) -> Plan:
     Raises:
       UserError: the model would have nothing to learn from, or its bound would be none.
     """
-    has_classes = config.model in CLASSIFIERS or FAMILY[config.model].q_y is not None
-    if config.model in CLASSIFIERS and not len(splits.labelled):
+    unused = systems.check(config)
+    row = systems.of(config.model).row
+    has_classes = row is None or row.q_y is not None
+    if row is None and not len(splits.labelled):
         raise errors.UserError(f"num_labels={config.num_labels}: {config.model} is a classifier and learns nothing "
                                "without labels")
     if not has_classes and not len(splits.unlabelled):
@@ -57,7 +55,8 @@ def make(config: Config, splits: Splits) -> Plan:
     if not len(splits.labelled) and not len(splits.unlabelled):
         raise errors.UserError(f"num_labels={config.num_labels}, num_unlabelled={config.num_unlabelled}: leave "
                                "nothing to learn from")
-    _check_class_sum(config, has_classes and len(splits.unlabelled) > 0)
+    if row is not None:
+        _check_class_sum(config, row, splits)
     labelled = config.labelled_batch_size if has_classes and len(splits.labelled) else 0
     unlabelled = config.unlabelled_batch_size if len(splits.unlabelled) else 0
     examples, batch = (len(splits.unlabelled), unlabelled) if unlabelled else (len(splits.labelled), labelled)
@@ -67,21 +66,31 @@ def make(config: Config, splits: Splits) -> Plan:
     notes = [f"an epoch is {steps_per_epoch:g} steps: {examples:,} examples in batches of {batch}",
              f"alpha, the weight of a labelled example's classification term, is {alpha:g} ({how})"]
     notes += remarks(config)
+    if unused:
+        notes.append(f"{config.model} does not use {', '.join(unused)}")
     if not has_classes:
         notes[1] = f"{config.model} has no y: labels, classification and consistency terms are not used"
     return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha, tuple(notes))
 
 
-def _check_class_sum(config: Config, sums_over_classes: bool) -> None:
-    if (sums_over_classes and config.model in FAMILY and config.class_sum == "topk"
-            and config.num_importance_samples > 1):
-        raise errors.UserError(f"num_importance_samples={config.num_importance_samples}: not with class_sum=topk, "
-                               "whose estimate of the sum over y is unbiased outside the logarithm alone; use "
-                               "--class_sum=exact")
-    if config.mix_examples and (not sums_over_classes or config.class_sum != "exact"
-                                or config.num_importance_samples > 1):
+def _check_class_sum(config: Config, row: Row, splits: Splits) -> None:
+    sums = row.q_y is not None and len(splits.unlabelled) > 0
+    importance = config.num_importance_samples
+    if row.q_y and config.class_sum == "topk" and config.top_k >= splits.num_classes:
+        raise errors.UserError(f"top_k={config.top_k}: must be below the {splits.num_classes} classes of "
+                               f"{config.dataset}; class_sum=exact takes all")
+    if sums and config.class_sum == "topk" and importance > 1:
+        raise errors.UserError(f"num_importance_samples={importance}: not with class_sum=topk, whose estimate of the "
+                               "sum over y is unbiased outside the logarithm alone; use --class_sum=exact")
+    if config.mix_examples and (not sums or config.class_sum != "exact" or importance > 1):
         raise errors.UserError("mix_examples=true: needs the sum over y of unlabelled examples, class_sum=exact and "
                                "num_importance_samples=1")
+    if config.share_latent and not (row.can_share_latent and config.auxiliary_dim):
+        raise errors.UserError(f"share_latent=true: needs draws of a that q(z|.) does not look at; {config.model} with "
+                               f"auxiliary_dim={config.auxiliary_dim} has none")
+    if config.share_latent and importance > 1:
+        raise errors.UserError(f"share_latent=true: not with num_importance_samples={importance}, each of which draws "
+                               "a z of its own")
 
 
 def remarks(config: Config) -> list[str]:
@@ -100,16 +109,13 @@ def remarks(config: Config) -> list[str]:
         if (m1.num_valid, m1.split_seed) != (config.num_valid, config.split_seed):
             lines.append(f"the m1 of features_run has other examples held out (num_valid={m1.num_valid}, split_seed="
                          f"{m1.split_seed}): it saw some of those held out here, without their labels")
-    given = [f.name for f in dataclasses.fields(config) if getattr(config, f.name) != f.default]
-    if unused := [name for name in given if config.model in CLASSIFIERS and name in NOT_OF_CLASSIFIERS]:
-        lines.append(f"{config.model} does not use {', '.join(unused)}")
     return lines
 
 
 def _alpha(config: Config, splits: Splits) -> tuple[float, str]:
     if config.classification_weight is not None:
         return config.classification_weight, "as given"
-    if config.model in CLASSIFIERS:
+    if systems.of(config.model).row is None:
         return 1.0, "a classifier's own"
     alpha = config.classification_beta * splits.num_train / len(splits.labelled)
     return alpha, f"beta N / N_labelled = {config.classification_beta:g} x {splits.num_train} / {len(splits.labelled)}"

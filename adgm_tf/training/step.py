@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import tensorflow as tf
 import tf_keras
 
-from adgm_tf import config as config_lib
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.host import errors
-from adgm_tf.model import engine, family, precision, seeds
+from adgm_tf.model import engine, precision, seeds
+from adgm_tf.model.contract import Batch, Features
+from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import loss
 from adgm_tf.training import feed, schedules, systems
 from adgm_tf.training.plan import Plan
@@ -27,39 +29,54 @@ class Trainer:
       splits: the data.
       strategy: where it runs; everything is created inside its scope.
       system: how the model is built and what its loss is made of; that of `config.model` if not given.
+      features: what stands between the examples and the model; nothing if not given.
     """
 
-    def __init__(self, config: Config, plan: Plan, splits: Splits, strategy: tf.distribute.Strategy,
-                 system: systems.System | None = None):
+    def __init__(self, config: Config, plan: Plan, splits: Splits, strategy: tf.distribute.Strategy, *,
+                 system: systems.System | None = None, features: Features | None = None):
         self.config, self.plan, self.strategy = config, plan, strategy
-        self.system = system or systems.SYSTEMS[config.model]
+        self.system = system or systems.of(config.model)
+        self.options = dataclasses.replace(config, classification_weight=plan.classification_weight)
+        self.sizes = {"labelled": plan.labelled_batch_size, "unlabelled": plan.unlabelled_batch_size,
+                      "all": plan.labelled_batch_size + plan.unlabelled_batch_size}
         self.seed = seeds.of_run(config.seed)
         with strategy.scope():
-            self.model = self.system.build(config, splits.x_shape, splits.is_image, splits.num_classes)
+            self.model = self.system.build(config, splits, features)
             self.schedule = schedules.Schedule(config, plan.steps_per_epoch, plan.num_steps)
             self.optimizer = tf_keras.optimizers.legacy.Adam(self.schedule)
             self.optimizer._create_all_weights(self.model.trainable_variables)
             self.averages = averages_of(self.model, config)
-        self.objective = loss.Objective(
-            config.num_samples, config.num_importance_samples, config.share_latent, config.class_sum, config.top_k,
-            plan.classification_weight, config.consistency, config.consistency_weight, config.consistency_radius,
-            config.entropy_weight, config.balance_weight, config.input_noise, config.mix_examples,
-            config.consistency_target, config.interpolation_weight)
         self.batches = feed.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
             strategy.num_replicas_in_sync, float(splits.scaling.scale) if splits.is_image else 1.0,
-            binarizes(config, splits),
-            config.unlabelled_order == "shuffled", self.seed)
+            binarizes(config, splits, features), config.input_noise, config.unlabelled_order == "shuffled", self.seed)
         self.arrays = feed.place(splits, strategy)
-        self.term_names = (*self.system.term_names(self.model, plan.labelled_batch_size, plan.unlabelled_batch_size,
-                                                   self.objective), "loss")
-        extra = ("weight_prior",) if config.weight_prior else ()
-        self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
             else self.loss_and_gradients
+        self.term_names = self._traced_names()
+        extra = ("weight_prior",) if config.weight_prior else ()
+        self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
         self._finite = tf.function(self._all_finite, autograph=False)
         self._vote = tf.function(self._count_votes, autograph=False)
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
+
+    def _traced_names(self) -> tuple[str, ...]:
+        """The names of the terms, from one pass over a batch of zeros that is traced and never run."""
+        found: list[str] = []
+
+        def trace(batch: Batch) -> None:
+            terms = self.system.terms(self.model, batch, self.options, self.seed, phase=Phase.EVALUATE)
+            found.extend(term.name for term in terms)
+
+        replicas, sizes = self.strategy.num_replicas_in_sync, self.model.sizes
+        rows, labelled = self.sizes["all"] // replicas, self.sizes["labelled"] // replicas
+        seen_dim = getattr(self.model, "seen_dim", sizes.x_dim)
+        has_mask = self.arrays.labelled.observed is not None
+        trace_function = tf.function(trace, autograph=False)
+        trace_function.get_concrete_function(Batch(
+            tf.TensorSpec([rows, seen_dim]), tf.TensorSpec([rows, sizes.x_dim]),
+            tf.TensorSpec([rows, sizes.x_dim]) if has_mask else None, tf.TensorSpec([labelled], tf.int32)))
+        return (*found, "loss")
 
     @property
     def step(self) -> int:
@@ -134,9 +151,11 @@ class Trainer:
         seed = seeds.fold(self.seed, step, replica)
         batch = self.batches.take(arrays, rows, replica, seed)
         if self.config.features_run:
-            batch = self._observed(batch, seeds.fold(seed, seeds.Draw.FEATURES))
-        terms, gradients = self._gradients(batch, seed, schedules.warm_up(step, self.config.kl_warmup_steps),
-                                           schedules.warm_up(step, self.config.consistency_warmup_steps))
+            batch = self._with_features(batch, seeds.fold(seed, seeds.Draw.FEATURES))
+        batch = batch._replace(seen=self.batches.noisy(batch.seen, seed))
+        warmth = loss.Warmth(schedules.warm_up(step, self.config.kl_warmup_steps),
+                             schedules.warm_up(step, self.config.consistency_warmup_steps))
+        terms, gradients = self._gradients(batch, seed, warmth)
         if self.strategy.num_replicas_in_sync > 1:
             terms, gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, (terms, gradients))
         variables = self.model.trainable_variables
@@ -152,27 +171,24 @@ class Trainer:
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True), experimental_aggregate_gradients=False)
         return tf.stack([report[name] for name in self.names])
 
-    def _observed(self, batch: feed.Batch, seed: tf.Tensor) -> feed.Batch:
-        return batch._replace(x_labelled=self.model.observe(batch.x_labelled, seeds.fold(seed, 0)),
-                              x_unlabelled=self.model.observe(batch.x_unlabelled, seeds.fold(seed, 1)))
+    def _with_features(self, batch: Batch, seed: tf.Tensor) -> Batch:
+        L = batch.y.shape[0]
+        x = tf.concat([self.model.observe(batch.x[:L], seeds.fold(seed, 0)),
+                       self.model.observe(batch.x[L:], seeds.fold(seed, 1))], 0)
+        return batch._replace(seen=x, x=x)
 
-    def loss_and_gradients(self, batch: feed.Batch, seed: tf.Tensor, kl_weight: tf.Tensor,
-                           consistency_warmth: tf.Tensor | float = 1.0) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def loss_and_gradients(self, batch: Batch, seed: tf.Tensor,
+                           warmth: loss.Warmth = loss.WARM) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One replica's share of the terms, in the order of `term_names`, and of the gradient of J.
 
         Sums over examples are divided by the global batch sizes, so that shares add up over replicas.
         """
-        sizes = {"labelled": self.plan.labelled_batch_size, "unlabelled": self.plan.unlabelled_batch_size,
-                 "classification": self.plan.labelled_batch_size,
-                 "consistency": self.plan.labelled_batch_size + self.plan.unlabelled_batch_size}
-        sizes["interpolation"] = sizes["consistency"]
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape, precision.weights_cast_once():
-            terms = self.system.per_example(self.model, *batch, self.objective, seed, kl_weight)
-            report = {name: tf.reduce_sum(v) / sizes[name.split("/")[0]] for name, v in terms.items()}
-            report["loss"] = self.system.loss(self.objective, report, consistency_warmth)
-        gradients = tape.gradient(report["loss"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return tf.stack([report[name] for name in self.term_names]), [tf.convert_to_tensor(g) for g in gradients]
+            terms = self.system.terms(self.model, batch, self.options, seed, warmth=warmth)
+            total, report = loss.total(terms, self.sizes)
+        gradients = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return tf.stack([*report.values(), total]), [tf.convert_to_tensor(g) for g in gradients]
 
     def _update_averages(self, step: tf.Tensor) -> None:
         """average += (1 - decay) (weight - average), decay rising from 1/10 to that of the averages or the teacher."""
@@ -191,7 +207,7 @@ def averages_of(model: tf.Module, config: Config) -> list[tf.Variable]:
     return [tf.Variable(v, trainable=False) for v in (model.trainable_variables if config.ema_decay else [])]
 
 
-def binarizes(config: Config, splits: Splits) -> bool:
+def binarizes(config: Config, splits: Splits, features: Features | None = None) -> bool:
     """Whether training draws binary pixels; where an m1 sees them first, whether its own training did.
 
     Raises:
@@ -199,10 +215,10 @@ def binarizes(config: Config, splits: Splits) -> bool:
     """
     if config.binarization == "bernoulli" and not splits.is_image:
         raise errors.UserError(f"binarization=bernoulli: {config.dataset} has real vectors; use none")
-    if config.binarization == "auto":
-        if config.features_run:
-            return binarizes(config_lib.read(config.features_run), splits)
-        if config.model not in family.FAMILY or not splits.is_image:
-            return False
-        return engine.likelihood(config, splits.is_image) == "bernoulli"
-    return config.binarization == "bernoulli"
+    if config.binarization != "auto":
+        return config.binarization == "bernoulli"
+    if features is not None:
+        return features.binarizes
+    if systems.of(config.model).row is None or not splits.is_image:
+        return False
+    return engine.likelihood(config, splits).name == "bernoulli"

@@ -57,11 +57,11 @@ class Case:
         """Builds what trains it."""
         config, splits = self.config(), synthetic(self.num_classes)
         splits = splits_lib.split(splits, config)
-        system = systems.SYSTEMS[self.model]
+        system = systems.of(self.model)
         if self.mode == "naive":
             system = dataclasses.replace(system, build=naive.build)
         return Trainer(config, plan_lib.make(config, splits), splits, strategy or tf.distribute.get_strategy(),
-                       system)
+                       system=system)
 
 
 def synthetic(num_classes: int) -> source_lib.Source:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from adgm_tf.experiments.speed import cases, counting
 from adgm_tf.model import seeds
-from adgm_tf.training import feed
+from adgm_tf.model.contract import Batch
 from adgm_tf.training.step import Trainer
 
 PRODUCT = counting.Product(10_000, 500, 500, False, False)
@@ -58,13 +58,13 @@ def products_alone(products: Sequence[counting.Product], dtype: tf.DType = tf.fl
 def counted(trainer: Trainer) -> list[counting.Product]:
     """Returns the matrix products of one step of `trainer`, forward and backward."""
     plan, dim = trainer.plan, trainer.model.sizes.x_dim
-    specs = (tf.TensorSpec([plan.labelled_batch_size, dim]), tf.TensorSpec([plan.labelled_batch_size], tf.int32),
-             tf.TensorSpec([plan.unlabelled_batch_size, dim]))
+    x = tf.TensorSpec([plan.labelled_batch_size + plan.unlabelled_batch_size, dim])
 
-    def step(*batch: tf.Tensor) -> Any:
-        return trainer.loss_and_gradients(feed.Batch(*batch), seeds.of_run(0), tf.ones([]))
+    def step(x: tf.Tensor, y: tf.Tensor) -> Any:
+        return trainer.loss_and_gradients(Batch(x, x, None, y), seeds.of_run(0))
 
-    return counting.products(tf.function(step, autograph=False).get_concrete_function(*specs))
+    y = tf.TensorSpec([plan.labelled_batch_size], tf.int32)
+    return counting.products(tf.function(step, autograph=False).get_concrete_function(x, y))
 
 
 def measure(chosen: Mapping[str, cases.Case], rounds: int) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Run directories: the job that fills one, what reads, measures, draws and exports it."""
