@@ -192,6 +192,8 @@ class RunOptions:
     steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, affects=NOTHING)
     eval_every: int = option(600, "Steps between two evaluations.", minimum=1, affects=NOTHING)
     checkpoint_every: int = option(600, "Steps between two checkpoints.", minimum=1, affects=NOTHING)
+    patience: int = option(0, "Evaluations on the validation set without a better one after which training ends; 0 "
+                           "takes all steps.", minimum=0)
     keep_checkpoints: int = option(3, "Newest checkpoints kept.", minimum=1, affects=NOTHING)
     profile_steps: int = option(0, "Steps after the first call that are traced for TensorBoard's profiler; those of "
                                 "one call at most.", minimum=0, affects=NOTHING)

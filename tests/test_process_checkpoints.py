@@ -88,7 +88,7 @@ def test_training_goes_on_from_the_one_before(finished, run_dir, capfd, where):
     job.run({"run_dir": str(run_dir)})
     said = capfd.readouterr().out
     assert "step-30 is damaged and was passed over (" in said
-    assert "goes on from step 20\n" in said
+    assert "resuming from step 20\n" in said
     assert process.same(*(process.tensors(d / "checkpoints" / "step-30") for d in (finished, run_dir)))
 
 

@@ -112,7 +112,7 @@ def test_workers_go_on_and_end_alike(two_workers):
     measured = []
     for end in ends:
         assert end.code == 0, end
-        assert f"goes on from step {stopped_at}\n" in end.out
+        assert f"resuming from step {stopped_at}\n" in end.out
         measured.append(re.findall(r"^test_(?:error_percent|bound_nats): (.+)$", end.out, re.MULTILINE))
     assert len(measured[0]) == 2
     assert measured[0] == measured[1]

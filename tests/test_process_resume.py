@@ -71,7 +71,7 @@ def test_killed_and_stopped_run_has_the_results_of_an_unbroken_one(history):
 def test_goes_on_from_the_last_checkpoint(history):
     _, _, ends, steps, _ = history
     for end, step in zip(ends[1:], steps, strict=True):
-        assert f"goes on from step {step}\n" in end.out
+        assert f"resuming from step {step}\n" in end.out
 
 
 @pytest.mark.parametrize(("attempt", "name"), [(1, "SIGTERM"), (2, "SIGINT")])
@@ -123,7 +123,7 @@ def test_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert not (tmp_path / "run" / "results.json").exists()
     again = process.forked("train", "--run_dir=run", cwd=tmp_path)
     assert process.is_one_error(again)
-    assert "goes on from step 1" in again.out
+    assert "resuming from step 1" in again.out
 
 
 def test_every_call_is_recorded_whatever_ends_it(tmp_path):

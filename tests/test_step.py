@@ -263,7 +263,7 @@ def test_a_latent_is_shared_only_where_it_does_not_depend_on_the_auxiliary_varia
 
 def test_an_order_that_gives_labels_away_is_remarked_on():
     assert plan.remarks(Config()) == []
-    assert "labels leak" in plan.remarks(Config(unlabelled_order="class_sorted"))[0]
+    assert "class_sorted uses hidden labels" in plan.remarks(Config(unlabelled_order="class_sorted"))[0]
 
 
 def test_what_a_classifier_leaves_aside_is_remarked_on():

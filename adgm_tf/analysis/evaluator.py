@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,10 +11,11 @@ from scipy import special
 
 from adgm_tf.analysis import metrics
 from adgm_tf.config import Config
-from adgm_tf.data.splits import Examples, Scaling
+from adgm_tf.data.splits import Examples
 from adgm_tf.model import seeds
 from adgm_tf.objectives import estimates
 
+Prepared = Callable[[Any], tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]
 # Samples of a in one call, and how many q(y|a,x) may have before a call takes fewer examples.
 SAMPLES_AT_ONCE = 1000
 SAMPLES_OF_A_FULL_BATCH = 10
@@ -24,20 +26,21 @@ class Evaluator:
 
     Args:
       model: the model.
-      scaling: from what the source gives to what the model sees.
+      prepared: takes examples as the source gives them to what q sees, what p describes and where it is known.
       num_samples: samples of a that the classifier averages.
       batch_size: examples at once.
       seed: seed of the run.
       classifier: a key of `estimates.CLASSIFY_BY`.
     """
 
-    def __init__(self, model: tf.Module, scaling: Scaling, *, num_samples: int, batch_size: int, seed: int,
+    def __init__(self, model: tf.Module, prepared: Prepared, *, num_samples: int, batch_size: int, seed: int,
                  classifier: str):
-        self.model, self.scaling, self.batch_size = model, scaling, batch_size
+        self.model, self.prepared, self.batch_size = model, prepared, batch_size
         self.num_samples, self.classifier = num_samples, classifier
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
-        self._bound = self._compile(lambda x, seed: estimates.unlabelled_bound_of(model, x, 1, seed))
-        self._kl = self._compile(lambda x, seed: model.kl_per_unit(x, seed))
+        self._bound = self._compile(lambda seen, seed, described: estimates.unlabelled_bound_of(
+            model, seen, 1, seed, described=described))
+        self._kl = self._compile(lambda seen, seed, described: model.kl_per_unit(seen, seed, described.x))
 
     def probs(self, examples: Examples) -> np.ndarray:
         """Returns what the classifier says, [N,C]."""
@@ -54,7 +57,11 @@ class Evaluator:
 
     def bound_nats(self, examples: Examples) -> float:
         """Returns the mean of -U(x), one sample an example and every class."""
-        return float(np.concatenate(self._batches(self._bound, examples)).mean())
+        return float(self.bounds_nats(examples).mean())
+
+    def bounds_nats(self, examples: Examples) -> np.ndarray:
+        """Returns -U(x) of each example [N], one sample an example and every class."""
+        return np.concatenate(self._batches(self._bound, examples))
 
     def kl_per_unit(self, examples: Examples) -> dict[str, np.ndarray]:
         """Returns {letter: KL [units]}, the mean over the examples, nats."""
@@ -67,32 +74,39 @@ class Evaluator:
                                      estimates.log_mean_of_blocks).mean())
 
     def _in_blocks(self, examples: Examples, num_samples: int, of_block: Callable, join: Callable,
-                   same_noise: bool = False) -> np.ndarray:
+                   *, same_noise: bool = False) -> np.ndarray:
         """Answers from many samples in blocks of some, joined by their sizes: memory does not grow with the samples."""
         found, sizes = [], [min(SAMPLES_AT_ONCE, num_samples - i) for i in range(0, num_samples, SAMPLES_AT_ONCE)]
         of_every_class = of_block in (estimates.log_joint_of, estimates.log_likelihood_of)
         at_once = 1 if of_every_class else SAMPLES_OF_A_FULL_BATCH
         rows = max(1, self.batch_size * at_once // max(at_once, sizes[0]))
-        functions = {size: self._compile(lambda x, seed, size=size: of_block(self.model, x, size, seed))
-                     for size in set(sizes)}
+        functions = {size: self._compile(lambda seen, seed, described, size=size: of_block(
+            self.model, seen, size, seed, described=described)) for size in set(sizes)}
         for block, size in enumerate(sizes):
             seed = self.seed if block == 0 else seeds.fold(self.seed, seeds.Draw.EVALUATION, block)
-            found.append(np.concatenate(self._batches(functions[size], examples, rows, seed, same_noise)))
+            found.append(np.concatenate(self._batches(functions[size], examples, rows, seed, same_noise=same_noise)))
         return join(found, sizes) if len(found) > 1 else found[0]
 
     def _compile(self, function: Callable) -> Callable:
-        spec = [tf.TensorSpec([None, self.model.input_dim], tf.float32), tf.TensorSpec([2], tf.int32)]
-        return tf.function(function, input_signature=spec, autograph=False)
+        """Compiles (seen, seed, described) -> answers, for any number of examples."""
+        def answer(seen: tf.Tensor, seed: tf.Tensor, *described: tf.Tensor) -> tf.Tensor | dict[str, tf.Tensor]:
+            return function(seen, seed, estimates.Described(*described))
+
+        return tf.function(answer, autograph=False, reduce_retracing=True)
 
     def _batches(self, function: Callable, examples: Examples, rows: int | None = None, seed: tf.Tensor | None = None,
-                 same_noise: bool = False) -> list:
+                 *, same_noise: bool = False) -> list:
         size, seed = rows or self.batch_size, self.seed if seed is None else seed
-        return [tf.nest.map_structure(lambda t: t.numpy(), function(
-            tf.constant(self.scaling(examples.x[i: i + size])), seed if same_noise else seeds.fold(seed, i)))
-            for i in range(0, len(examples), size)]
+        found = []
+        for i in range(0, len(examples), size):
+            seen, *described = (tf.constant(v) for v in self.prepared(examples.take(slice(i, i + size)).x)
+                                if v is not None)
+            answer = function(seen, seed if same_noise else seeds.fold(seed, i), *described)
+            found.append(tf.nest.map_structure(lambda t: t.numpy(), answer))
+        return found
 
 
-def of(model: tf.Module, scaling: Scaling, config: Config) -> Evaluator:
+def of(model: tf.Module, prepared: Prepared, config: Config) -> Evaluator:
     """Returns what evaluates the model as `config` says."""
-    return Evaluator(model, scaling, num_samples=config.num_eval_samples, batch_size=config.eval_batch_size,
+    return Evaluator(model, prepared, num_samples=config.num_eval_samples, batch_size=config.eval_batch_size,
                      seed=config.seed, classifier=config.classifier)

@@ -210,7 +210,7 @@ def fit(splits: Splits, seed: int, options: Options = Options()) -> partly_label
     x = pca.transform(x)
     seeds = np.random.SeedSequence(seed).generate_state(options.num_atlases)
     atlases = [build(x, options, int(s)) for s in seeds]
-    labelled = pca.transform(splits.scaling(splits.labelled.x))
+    labelled = pca.transform(splits.prepared(splits.labelled.x)[0])
 
     def similarity(rows: np.ndarray) -> np.ndarray:
         return np.mean([kernel(atlas, rows, labelled) for atlas in atlases], axis=0)
@@ -218,7 +218,7 @@ def fit(splits: Splits, seed: int, options: Options = Options()) -> partly_label
     machine = SVC(kernel="precomputed", C=options.penalty).fit(similarity(labelled), splits.labelled.y)
 
     def predict_proba(examples: Examples) -> np.ndarray:
-        scores = machine.decision_function(similarity(pca.transform(splits.scaling(examples.x))))
+        scores = machine.decision_function(similarity(pca.transform(splits.prepared(examples.x)[0])))
         return partly_labelled.for_every_class(_softmax(scores), machine.classes_, splits.num_classes)
 
     return predict_proba

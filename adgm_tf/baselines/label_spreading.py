@@ -20,7 +20,7 @@ def fit(splits: Splits, seed: int = 0) -> partly_labelled.Predict:
     def predict_proba(examples: Examples) -> np.ndarray:
         # No label reaches some parts of the graph: 0 / 0 there.
         with np.errstate(invalid="ignore"):
-            probs = fitted.predict_proba(splits.scaling(examples.x))
+            probs = fitted.predict_proba(splits.prepared(examples.x)[0])
         full = partly_labelled.for_every_class(probs, fitted.classes_, splits.num_classes)
         return np.where(np.isnan(probs).any(1, keepdims=True), 1 / splits.num_classes, full)
 

@@ -32,7 +32,7 @@ def fit(splits: Splits, seed: int) -> partly_labelled.Predict:
         fitted = SelfTrainingClassifier(base, threshold=THRESHOLD, max_iter=ROUNDS).fit(pca.transform(x), y)
 
     def predict_proba(examples: Examples) -> np.ndarray:
-        probs = fitted.predict_proba(pca.transform(splits.scaling(examples.x)))
+        probs = fitted.predict_proba(pca.transform(splits.prepared(examples.x)[0]))
         return partly_labelled.for_every_class(probs, fitted.classes_, splits.num_classes)
 
     return predict_proba

@@ -24,7 +24,7 @@ def draw(run: Run, num_samples: int, num_analogies: int, seed: int) -> list[path
         raise errors.UserError(f"run_dir={run.path}: {run.config.model} is a classifier and draws nothing")
     test = run.splits.test
     chosen = np.random.default_rng(seed).permutation(len(test))[:num_analogies]
-    x = tf.constant(run.splits.scaling(test.x[chosen]))
+    x = tf.constant(run.splits.prepared(test.take(chosen).x)[0])
     names = samples.row_names(run.model, run.splits.class_names)
     drawn = {"samples": (samples.class_grid(run.model, num_samples, seed), names),
              "reconstructions": (samples.reconstructions(run.model, x), ["given", "reconstructed"])}

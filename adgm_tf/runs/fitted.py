@@ -44,7 +44,7 @@ def run(config: Config, unused: Sequence[str]) -> dict[str, Any]:
 
 def _fit(config: Config, run_dir: pathlib.Path, splits: splits_lib.Splits) -> dict[str, Any]:
     if (run_dir / "results.json").exists():
-        print("has been fitted", flush=True)
+        print("the run is finished; its results are kept", flush=True)
         return files.read_json(run_dir / "results.json", "run_dir")
     with files.whole_or_not_at_all(run_dir):
         config_lib.write(config, run_dir)

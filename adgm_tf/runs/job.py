@@ -21,11 +21,13 @@ from adgm_tf.data import catalogue
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.host import errors, files
 from adgm_tf.host.interrupts import Interrupts
-from adgm_tf.runs import actions, features, fitted, results
-from adgm_tf.training import checkpoints, loop, memory, systems
-from adgm_tf.training import plan as plan_lib
+from adgm_tf.runs import features, fitted, results
+from adgm_tf.runs import record as record_lib
+from adgm_tf.training import checkpoints, fit, loop, systems
 from adgm_tf.training import strategy as strategy_lib
+from adgm_tf.training.progress import Progress
 from adgm_tf.training.step import Trainer
+from adgm_tf.training.validation import Validation
 
 
 def run(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,14 +48,10 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
         splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
         if (run_dir / splits_lib.FILE).exists():
             splits_lib.check(splits, run_dir)
-        plan = plan_lib.make(config, splits)
-        memory.check(config, splits)
-        with strategy.scope():
-            before = features.of(config, splits)
-        trainer = Trainer(config, plan, splits, strategy, features=before)
-        notes = [splits_lib.describe(splits), *plan.notes]
+        trainer = fit.prepare(config, splits, strategy, lambda: features.of(config, splits))
+        notes = [splits_lib.describe(splits), *trainer.plan.notes]
         print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
-        return _train(config, trainer, splits, write_dir, notes)
+        return _train(trainer, splits, write_dir, notes)
 
 
 def _run_dir(given: Mapping[str, Any]) -> pathlib.Path:
@@ -106,10 +104,45 @@ def fresh_run_dir(config: Config) -> str:
     return name if not pathlib.Path(name).exists() else next(n for n in taken if not pathlib.Path(n).exists())
 
 
-def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
-           notes: list[str]) -> dict[str, Any]:
+def _train(trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path, notes: list[str]) -> dict[str, Any]:
+    config = trainer.config
     kept = checkpoints.Checkpoints(trainer, pathlib.Path(config.run_dir), write_dir, config.keep_checkpoints)
-    features = _values(trainer.model)
+    _restore(trainer, kept)
+    if (finished := _finished(trainer)) is not None:
+        print("the run is finished; its results are kept", flush=True)
+        return finished
+    if trainer.step:
+        print(f"resuming from step {trainer.step}", flush=True)
+    with files.whole_or_not_at_all(write_dir):
+        config_lib.write(config, write_dir)
+        splits_lib.write(splits, write_dir)
+        record = record_lib.Record(write_dir, trainer.step)
+        record_lib.describe_run(record, config, notes)
+    answers = evaluator.of(trainer.model, splits.prepared, config)
+    with Interrupts() as interrupts:
+        try:
+            profiler = loop.Profiler(str(write_dir / "train"), config.profile_steps)
+            actions = _actions(trainer, splits, kept, record, answers)
+            spent = loop.train(trainer, actions, interrupts, profiler, seconds=record.seconds)
+        except loop.Interrupted as stop:
+            kept.save()
+            stop.run_dir = config.run_dir
+            raise
+    kept.save()
+    _check_not_spoilt(trainer, answers, splits)
+    measured = _results(trainer, splits, answers, kept, spent)
+    files.write_json(write_dir / "results.json", measured)
+    record_lib.describe_results(record, trainer.step, measured)
+    return measured
+
+
+def _restore(trainer: Trainer, kept: checkpoints.Checkpoints) -> None:
+    """Goes back to the newest checkpoint, if there is one.
+
+    Raises:
+      UserError: the features are no longer those that the run was begun with, or it has taken more steps than planned.
+    """
+    config, features = trainer.config, _values(trainer.model)
     for line in kept.restore():
         print(line, flush=True)
     if not all(map(np.array_equal, features, _values(trainer.model))):
@@ -117,39 +150,19 @@ def _train(config: Config, trainer: Trainer, splits: splits_lib.Splits, write_di
                                "run was begun with")
     if trainer.step > trainer.plan.num_steps:
         raise errors.UserError(f"num_steps={trainer.plan.num_steps}: the run has taken {trainer.step} steps already")
-    if (finished := _finished(config, trainer)) is not None:
-        print("has been trained", flush=True)
-        return finished
-    if trainer.step:
-        print(f"goes on from step {trainer.step}", flush=True)
-    with files.whole_or_not_at_all(write_dir):
-        config_lib.write(config, write_dir)
-        splits_lib.write(splits, write_dir)
-        record = actions.Record(write_dir, trainer.step)
-        actions.describe_run(record, config, notes)
-    answers = evaluator.of(trainer.model, splits.scaling, config)
-    validation = actions.Validation(record, trainer, answers, splits, kept, config.track_test)
-    planned = [
-        loop.Action(config.eval_every, validation),
-        loop.Action(None, actions.Log(record, trainer, validation, config.steps_per_call)),
-        loop.Action(config.checkpoint_every, lambda event: kept.save()),
-    ]
+
+
+def _actions(trainer: Trainer, splits: splits_lib.Splits, kept: checkpoints.Checkpoints, record: record_lib.Record,
+             answers: Evaluator) -> list[loop.Action]:
+    """What happens between the calls of the loop, in order."""
+    config = trainer.config
+    validation = Validation(trainer, answers, splits, kept, write=lambda step, found: record.add("valid", step, found),
+                            track_test=config.track_test, patience=config.patience)
+    actions = [loop.Action(config.eval_every, validation), loop.Action(None, record_lib.Terms(record)),
+               loop.Action(None, Progress(trainer, config.steps_per_call, validation.last))]
     if trainer.model.is_generative:
-        pictures = actions.Pictures(record, trainer, answers, splits, config.seed)
-        planned.insert(2, loop.Action(config.eval_every, pictures))
-    with Interrupts() as interrupts:
-        try:
-            profiler = loop.Profiler(str(write_dir / "train"), config.profile_steps)
-            spent = loop.train(trainer, planned, interrupts, config.steps_per_call, profiler, record.seconds)
-        except loop.Interrupted as stop:
-            kept.save()
-            stop.run_dir = config.run_dir
-            raise
-    _check_not_spoilt(trainer, answers, splits)
-    measured = _results(config, trainer, splits, answers, kept, spent)
-    files.write_json(write_dir / "results.json", measured)
-    actions.describe_results(record, trainer.step, measured)
-    return measured
+        actions.append(loop.Action(config.eval_every, record_lib.Pictures(record, trainer, answers, splits)))
+    return [*actions, loop.Action(config.checkpoint_every, lambda event: kept.save())]
 
 
 def _check_not_spoilt(trainer: Trainer, evaluator: Evaluator, splits: splits_lib.Splits) -> None:
@@ -173,33 +186,36 @@ def _values(model: systems.Model) -> list[np.ndarray]:
     return [v.numpy() for v in features.variables] if features else []
 
 
-def _finished(config: Config, trainer: Trainer) -> dict[str, Any] | None:
+def _finished(trainer: Trainer) -> dict[str, Any] | None:
     """Returns the results of a run that has nothing left to do: they are those of the machine that trained it."""
+    config = trainer.config
     path = pathlib.Path(config.run_dir) / "results.json"
-    if trainer.step < trainer.plan.num_steps or not path.is_file():
-        return None
-    if not config_lib.same(config_lib.read(config.run_dir), config, config_lib.RESULT, config_lib.MEASUREMENT):
+    if not path.is_file() or not config_lib.same(config_lib.read(config.run_dir), config, config_lib.RESULT,
+                                                 config_lib.MEASUREMENT):
         return None
     found = files.read_json(path, "run_dir")
-    return found if found.get("steps") == trainer.step else None
+    has_ended = trainer.step == trainer.plan.num_steps or found.get("stopped_early")
+    return found if has_ended and found.get("steps") == trainer.step else None
 
 
-def _results(config: Config, trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,
-             kept: checkpoints.Checkpoints, spent: tuple[float, float]) -> dict[str, Any]:
-    sees_labels = actions.sees_labels(trainer)
+def _results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator, kept: checkpoints.Checkpoints,
+             spent: loop.Spent) -> dict[str, Any]:
+    config = trainer.config
     with trainer.evaluation_weights():
         measured = {"model": config.model, "dataset": config.dataset, "num_labels": len(splits.labelled),
                     "num_valid_labels": len(splits.valid), "run_dir": config.run_dir,
-                    "steps": trainer.step, "seconds": spent[0], "seconds_between_calls": spent[1],
+                    "steps": trainer.step, "seconds": spent.seconds, "seconds_between_calls": spent.between,
                     "classification_weight": trainer.plan.classification_weight,
-                    **results.measure(evaluator, splits, sees_labels)}
+                    **results.measure(evaluator, splits, sees_labels=trainer.sees_labels)}
+    if spent.stopped_early:
+        measured["stopped_early"] = True
     if len(splits.valid):
-        measured |= _best_results(trainer, splits, evaluator, kept, sees_labels)
+        measured |= _best_results(trainer, splits, evaluator, kept)
     return measured | results.circumstances(config)
 
 
-def _best_results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator, kept: checkpoints.Checkpoints,
-                  sees_labels: bool) -> dict[str, Any]:
+def _best_results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator,
+                  kept: checkpoints.Checkpoints) -> dict[str, Any]:
     """Measures the weights that were best on the validation set and puts the last ones back.
 
     All workers measure or none does: reading a variable of several replicas takes all of them.
@@ -215,7 +231,8 @@ def _best_results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evalua
         if trainer.any_worker(bool(problem)):
             print(f"the best weights are not measured: {problem or 'another worker cannot read them'}", flush=True)
             return {}
-        best = {f"best_valid_{k}": v for k, v in results.measure(evaluator, splits, sees_labels).items()}
+        best = {f"best_valid_{k}": v for k, v in results.measure(
+            evaluator, splits, sees_labels=trainer.sees_labels).items()}
         return {"best_valid_step": step, **best}
     finally:
         for variable, value in zip(weights, last, strict=True):

@@ -20,7 +20,7 @@ PACKAGES = ("tensorflow", "tf-keras", "tensorflow-probability", "tensorflow-data
             "scikit-learn")
 
 
-def measure(evaluator: Evaluator, splits: Splits, sees_labels: bool) -> dict[str, float]:
+def measure(evaluator: Evaluator, splits: Splits, *, sees_labels: bool) -> dict[str, float]:
     """Returns test error, bound, and transductive error: on the unlabelled images whose labels are hidden.
 
     A classifier has no bound; nothing is measured on examples that there are none of, nor an error without labels.

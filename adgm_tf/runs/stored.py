@@ -40,7 +40,7 @@ class Run:
         """
         given = {"num_eval_samples": num_samples, "classifier": classifier}
         config = dataclasses.replace(self.config, **{k: v for k, v in given.items() if v is not None})
-        return evaluator.of(self.model, self.splits.scaling, config)
+        return evaluator.of(self.model, self.splits.prepared, config)
 
     def figure_path(self, name: str) -> pathlib.Path:
         """Returns where the figure `name` belongs."""

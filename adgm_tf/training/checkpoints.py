@@ -47,6 +47,12 @@ class Checkpoints:
             write(self.weights, self.best_folder, self.trainer.step, keep=1)
 
     @property
+    def best_step(self) -> int:
+        """The step of the best weights; 0 before there are any."""
+        found = newest_first(self.best_source)
+        return int(found[0].rpartition("-")[2]) if found else 0
+
+    @property
     def best_source(self) -> pathlib.Path:
         """Where the best weights are: this process wrote them, or the run had them before it went on."""
         return self.best_folder if newest_first(self.best_folder) else self.run_dir / self.best_folder.name

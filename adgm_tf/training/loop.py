@@ -8,6 +8,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -39,10 +40,13 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """Something done every so many steps, or with None at the end of every call, and at the last one."""
+    """Something done every so many steps, or with None at the end of every call, and at the last one.
+
+    Training ends after the call where `do` returns True.
+    """
 
     every: int | None
-    do: Callable[[Event], None]
+    do: Callable[[Event], bool | None]
 
 
 class Interrupted(Exception):
@@ -73,12 +77,17 @@ class Profiler:
         return contextlib.nullcontext()
 
 
-def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, steps_per_call: int,
-          profiler: Profiler, seconds: float = 0.0) -> tuple[float, float]:
-    """Trains up to the planned number of steps.
+class Spent(NamedTuple):
+    """Seconds of training itself, over all attempts; of the actions between its calls; whether an action ended it."""
 
-    Returns:
-      `seconds` and what training itself took on top of it; the seconds of the actions between its calls.
+    seconds: float
+    between: float
+    stopped_early: bool = False
+
+
+def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, profiler: Profiler | None = None, *,
+          seconds: float = 0.0) -> Spent:
+    """Trains up to the planned number of steps, or until an action has enough; `seconds` were spent before.
 
     A call of the compiled loop ends at the next multiple of `steps_per_call` or of an action's `every`.
 
@@ -86,7 +95,8 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
       UserError: a term of the loss is not finite; the message names it and the step.
       Interrupted: a signal came, on any worker.
     """
-    plan, between = trainer.plan, 0.0
+    plan, between, steps_per_call = trainer.plan, 0.0, trainer.config.steps_per_call
+    profiler = profiler or Profiler("", 0)
     while (step := trainer.step) < plan.num_steps:
         everies = (steps_per_call, *(action.every for action in actions if action.every))
         end = profiler.end(step, min(plan.num_steps, *(every * (step // every + 1) for every in everies)))
@@ -100,13 +110,14 @@ def train(trainer: Trainer, actions: Sequence[Action], interrupts: Interrupts, s
         event = Event(end, end / plan.steps_per_epoch, mean, examples / elapsed, seconds,
                       end == plan.num_steps)
         start = time.perf_counter()
-        for action in actions:
-            if not action.every or end % action.every == 0 or event.is_last:
-                action.do(event)
+        due = [action for action in actions if not action.every or end % action.every == 0 or event.is_last]
+        enough = [action.do(event) for action in due]
         between += time.perf_counter() - start
         if trainer.any_worker(bool(interrupts.number)) and not event.is_last:
             raise Interrupted(interrupts.number or signal.SIGTERM, end)
-    return seconds, between
+        if any(enough) and not event.is_last:
+            return Spent(seconds, between, stopped_early=True)
+    return Spent(seconds, between)
 
 
 def _check_finite(terms: dict[str, float], trainer: Trainer) -> None:

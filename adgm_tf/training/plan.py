@@ -97,8 +97,9 @@ def remarks(config: Config) -> list[str]:
     """Returns lines that a reader of the result has to know."""
     lines = []
     if config.unlabelled_order == "class_sorted":
-        lines.append("labels leak: the unlabelled examples come class by class, an order that only their hidden labels "
-                     "can give; an ablation, whose error is no result of semi-supervised learning")
+        lines.append("warning: class_sorted uses hidden labels: the unlabelled examples come class by class, an order "
+                     "that only their labels can give; the error of this ablation is no result of semi-supervised "
+                     "learning")
     if config.mix_examples:
         lines.append("mix_examples: the evidence by which q(y|a,x) of an unlabelled example is trained is the mean "
                      "over other examples of its batch; an ablation"

@@ -79,6 +79,11 @@ class Trainer:
         return (*found, "loss")
 
     @property
+    def sees_labels(self) -> bool:
+        """Whether the classes that the model names are those of the data."""
+        return self.plan.labelled_batch_size > 0
+
+    @property
     def step(self) -> int:
         """Steps taken so far."""
         return int(self.optimizer.iterations.numpy())

@@ -1,4 +1,4 @@
-"""What happens between calls: the record in TensorBoard and metrics.jsonl, progress, evaluation, pictures."""
+"""The record of a run in TensorBoard and metrics.jsonl, and what is written to it between calls."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ import dataclasses
 import functools
 import json
 import pathlib
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from adgm_tf import config as config_lib
 from adgm_tf.analysis import plots, samples
 from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.config import Config
-from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.data.splits import Splits
 from adgm_tf.host import files
-from adgm_tf.training.checkpoints import Checkpoints
 from adgm_tf.training.loop import Event
 from adgm_tf.training.step import Trainer
 
 KL_EXAMPLES = 1000
-TRANSDUCTIVE_EXAMPLES = 10_000
 RECONSTRUCTED = 10
 FINAL = ("test_error_percent", "transductive_error_percent", "valid_error_percent", "test_bound_nats")
 
@@ -80,89 +75,16 @@ def describe_results(record: Record, step: int, measured: dict[str, Any]) -> Non
     record.writers["train"].flush()
 
 
-class Log:
-    """Writes the terms of the loss of every call, and shows progress: a bar on a terminal, plain lines otherwise.
+@dataclasses.dataclass
+class Terms:
+    """Writes the terms of the loss of every call."""
 
-    Args:
-      record: where to write.
-      trainer: says how many steps there are.
-      validation: knows the last errors.
-      show_every: steps between two lines of progress.
-    """
-
-    def __init__(self, record: Record, trainer: Trainer, validation: Validation, show_every: int):
-        self.record, self.trainer, self.validation, self.show_every = record, trainer, validation, show_every
-        self.first_step, self.start = trainer.step, time.perf_counter()
-        self.bar = None
-        if sys.stderr.isatty():
-            self.bar = tqdm.tqdm(initial=trainer.step, total=trainer.plan.num_steps, unit="step", dynamic_ncols=True)
+    record: Record
 
     def __call__(self, event: Event) -> None:
         """Records one call of the loop."""
         self.record.add("train", event.step, {**event.terms, "examples_per_second": event.examples_per_second,
                                               "epoch": event.epoch, "seconds": event.seconds})
-        if event.step % self.show_every and not event.is_last:
-            return
-        text = self._shown(event)
-        if self.bar:
-            self.bar.set_postfix_str(text, refresh=False)
-            self.bar.update(event.step - self.bar.n)
-            if event.is_last:
-                self.bar.close()
-            return
-        elapsed = time.perf_counter() - self.start
-        left = elapsed / (event.step - self.first_step) * (self.trainer.plan.num_steps - event.step)
-        print(f"step {event.step}/{self.trainer.plan.num_steps}  {text}  {tqdm.tqdm.format_interval(left)} left",
-              flush=True)
-
-    def _shown(self, event: Event) -> str:
-        bound = event.terms.get("unlabelled/bound", event.terms.get("labelled/bound"))
-        of_bound = "" if bound is None else f"bound {bound:.2f} nats  "
-        return (f"epoch {event.epoch:.1f}  loss {event.terms['loss']:.2f}  {of_bound}"
-                f"{self.validation.shown}  {event.examples_per_second:,.0f} examples/s")
-
-
-@dataclasses.dataclass
-class Validation:
-    """Evaluates on the validation set, keeps the best weights, and watches the test error if asked to."""
-
-    record: Record
-    trainer: Trainer
-    evaluator: Evaluator
-    splits: Splits
-    checkpoints: Checkpoints
-    track_test: bool
-    shown: str = "validation error -"
-
-    def __call__(self, event: Event) -> None:
-        """Records one evaluation."""
-        scalars = {}
-        with self.trainer.evaluation_weights():
-            if len(self.splits.valid) and self.trainer.model.is_generative:
-                scalars["bound_nats"] = self.evaluator.bound_nats(self.splits.valid)
-            if sees_labels(self.trainer):
-                scalars |= {name: self.evaluator.error_percent(examples)
-                            for name, examples in self._watched().items() if len(examples.known)}
-        shown = {"error_percent": "validation", "test_error_percent": "test"}
-        errors_shown = [f"{name} error {scalars[k]:.2f} %" for k, name in shown.items() if k in scalars]
-        self.shown = "  ".join(errors_shown) or self.shown
-        if scalars:
-            self.record.add("valid", event.step, scalars)
-        if len(self.splits.valid):
-            score = scalars["error_percent"] if "error_percent" in scalars else -scalars["bound_nats"]
-            self.checkpoints.save_if_best(score)
-
-    def _watched(self) -> dict[str, Examples]:
-        watched = {"error_percent": self.splits.valid}
-        if self.track_test:
-            watched |= {"test_error_percent": self.splits.test,
-                        "transductive_error_percent": self.splits.hidden.known.drawn(TRANSDUCTIVE_EXAMPLES)}
-        return watched
-
-
-def sees_labels(trainer: Trainer) -> bool:
-    """Whether the classes that the model names are those of the data."""
-    return trainer.plan.labelled_batch_size > 0
 
 
 @dataclasses.dataclass
@@ -173,7 +95,6 @@ class Pictures:
     trainer: Trainer
     evaluator: Evaluator
     splits: Splits
-    seed: int
 
     def __call__(self, event: Event) -> None:
         """Records one set of pictures; one that cannot be drawn is a line, and training goes on."""
@@ -191,15 +112,15 @@ class Pictures:
         """What the model draws, and how it gets into TensorBoard, by name."""
         model, splits = self.trainer.model, self.splits
         pool = splits.unlabelled if len(splits.unlabelled) else splits.labelled
-        given = tf.constant(splits.scaling(pool.x[:RECONSTRUCTED]))
-        first = Examples(pool.x[:KL_EXAMPLES], pool.y[:KL_EXAMPLES], pool.index[:KL_EXAMPLES])
+        given = tf.constant(splits.prepared(pool.take(slice(RECONSTRUCTED)).x)[0])
+        first = pool.take(slice(KL_EXAMPLES))
         kl = self.evaluator.kl_per_unit(first)
         names = samples.row_names(model, splits.class_names)
-        drawn = {"samples by class": (samples.class_grid(model, 10, self.seed), names),
+        drawn = {"samples by class": (samples.class_grid(model, 10, self.trainer.config.seed), names),
                  "reconstructions": (samples.reconstructions(model, given), ["given", "reconstructed"])}
         if model.has_classes:
             rows = [f"example {i}" for i in range(len(given))]
-            drawn["analogies"] = (samples.analogies(model, given, self.seed), rows)
+            drawn["analogies"] = (samples.analogies(model, given, self.trainer.config.seed), rows)
 
         def of_kl():
             for letter, values in kl.items():
