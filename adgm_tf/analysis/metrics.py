@@ -75,9 +75,11 @@ def wilson(count: int, num: int) -> tuple[float, float]:
 
 
 def confusion(probs: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns counts [C,C]: row the true class, column the predicted one."""
+    """Returns counts [C,C]: row the true class, column the predicted one; rows without an answer are in none."""
     probs, y = known(probs, y)
-    return metrics.confusion_matrix(y, predicted(probs), labels=np.arange(probs.shape[-1]))
+    answers, counts = predicted(probs), np.zeros((probs.shape[-1], probs.shape[-1]), np.int64)
+    np.add.at(counts, (y[answers != UNKNOWN], answers[answers != UNKNOWN]), 1)
+    return counts
 
 
 def confusion_by_name(probs: np.ndarray, y: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, int]]:

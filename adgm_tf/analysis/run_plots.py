@@ -34,7 +34,7 @@ def reliability(reliabilities: Mapping[str, Reliability]) -> np.ndarray:
         bars = np.abs(y - 100 * np.reshape(intervals, (-1, 2)).T)
         label = f"{plots.shown(name, 40)} (calibration error {100 * found.error:.1f} %)"
         above.errorbar(x, y, yerr=bars, color=colour, linestyle=LINES[i % 4], marker=MARKS[i % 7], markersize=5,
-                       capsize=2, elinewidth=0.8, label=label)
+                       capsize=2, elinewidth=0.8, linewidth=0.8, label=label)
         below.bar(x + width * (i - (len(reliabilities) - 1) / 2), 100 * found.count / max(found.count.sum(), 1), width,
                   color=colour)
     above.set(ylabel="right answers, %", xlim=(0, 101), ylim=(0, 101))
@@ -60,7 +60,7 @@ def risk_coverage(found: Mapping[str, RiskCoverage], chosen: Abstention | None =
                   label=f"{plots.shown(name, 40)} (area {100 * curve.area:.2f} %)")
     if chosen and chosen.coverage:
         axes.plot(100 * chosen.coverage, 100 * (1 - chosen.accuracy), "*", color="black", markersize=12, linestyle="",
-                  label=f"threshold {chosen.threshold:.3g}: {100 * chosen.coverage:.0f} % of the rows")
+                  label=f"threshold {chosen.threshold:.3g}, where it was chosen")
     axes.set(xlabel="rows that get an answer, the most confident first, %", ylabel="error among them, %",
              xlim=(0, 100))
     axes.set_ylim(bottom=0)
@@ -114,8 +114,9 @@ def _learning(series: Mapping[str, list], unit: str, logarithmic: bool) -> np.nd
         if logarithmic:
             # A logarithm has no place for what is not positive.
             y = np.where(y > 0, y, np.nan)
-        axes.plot(x, y, color=COLOURS[i % len(COLOURS)], linestyle=LINES[i // len(COLOURS) % 4], label=plots.shown(name, 40),
-                  marker=MARKS[i % 7] if len(x) <= plots.MOST_MARKED else None, markersize=4, linewidth=1.4)
+        axes.plot(x, y, color=COLOURS[i % len(COLOURS)], linestyle=LINES[i // len(COLOURS) % 4], linewidth=1.4,
+                  marker=MARKS[i % 7] if len(x) <= plots.MOST_MARKED else None, markersize=4,
+                  label=plots.shown(name, 40))
     axes.set(xlabel="step", ylabel=unit, yscale="log" if logarithmic else "linear")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)

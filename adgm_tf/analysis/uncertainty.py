@@ -23,7 +23,7 @@ class Uncertainty(NamedTuple):
 
 
 class RiskCoverage(NamedTuple):
-    """Errors of the most confident k of n rows, k = 1 ... n: k / n, the share of errors among them, least confidence."""
+    """Errors of the most confident k of n rows, k = 1 ... n: k / n, share of errors among them, least confidence."""
 
     coverage: np.ndarray
     risk: np.ndarray
@@ -165,7 +165,8 @@ def abstention(probs: np.ndarray, y: np.ndarray, target_accuracy: float, sure: f
     if not len(good):
         return Abstention(float("inf"), 0.0, float("nan"), num)
     kept = int(good[-1]) + 1
-    return Abstention(float(confidence[kept - 1]) if kept < num else 0.0, kept / num, float(right[kept - 1] / kept), num)
+    threshold = float(confidence[kept - 1]) if kept < num else 0.0
+    return Abstention(threshold, kept / num, float(right[kept - 1] / kept), num)
 
 
 def _spread(places: np.ndarray, num: int) -> np.ndarray:
