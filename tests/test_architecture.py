@@ -21,7 +21,8 @@ ROOMS = ("__init__", "__main__", "host", "config", "data", "model", "objectives"
 # Rooms that stand beside one another, for all that they stand in a row.
 BESIDE = {"model": {"data"}, "objectives": {"data"}}
 WITHOUT_TENSORFLOW = ("host.errors", "host.interrupts", "host.files", "host.cli", "config", "model.family", "data",
-                      "analysis.metrics")
+                      "analysis.metrics", "analysis.calibration", "analysis.uncertainty", "analysis.plots",
+                      "analysis.run_plots", "analysis.page", "analysis.page_content", "analysis.page_sections")
 
 
 def parse(path):

@@ -139,8 +139,8 @@ def test_nothing_recorded_is_an_error(tmp_path):
 
 
 def test_the_figure_shows_mean_and_range(runs, monkeypatch):
-    drawn, as_usual = [], plots._drawn
-    monkeypatch.setattr(plots, "_drawn", lambda figure: drawn.append(figure) or as_usual(figure))
+    drawn, as_usual = [], plots.drawn
+    monkeypatch.setattr(plots, "drawn", lambda figure: drawn.append(figure) or as_usual(figure))
     plots.curves(curves.curves(curves.collect([f"{runs}/*/*"]), ["test"]), "epochs", "error, %")
     axes, = drawn[0].axes
     shown = {line.get_label(): line.get_xydata() for line in axes.get_lines()}

@@ -46,26 +46,27 @@ def image_grid(images: np.ndarray, gap: int = 2) -> np.ndarray:
     return np.round(255 * np.broadcast_to(grid, (*grid.shape[:2], 3))).astype(np.uint8)
 
 
-def shown(name: str) -> str:
+def shown(name: str, most: int = MOST_LETTERS) -> str:
     """Returns a name as matplotlib writes it down: no mathematics in it, on one line, and not longer than a picture."""
     name = " ".join(name.split())
-    return (name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 3] + "...").replace("$", r"\$")
+    return (name if len(name) <= most else name[: most - 3] + "...").replace("$", r"\$")
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Any]:
+def new_axes(width: float, height: float, **options: Any) -> tuple[Figure, Any]:
+    """Returns a figure of some inches that no window shows, and its axes; `options` go to `Figure.subplots`."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots()
+    return figure, figure.subplots(**options)
 
 
 def scatter(points: np.ndarray, names: list[str]) -> np.ndarray:
     """Returns a drawing of points [rows, n, 2], one colour a row, as uint8 [height, width, 3]."""
-    figure, axes = _axes(5, 5)
+    figure, axes = new_axes(5, 5)
     for row, name in zip(points, names, strict=True):
         axes.scatter(row[:, 0], row[:, 1], s=12, label=shown(name))
     axes.set_aspect("equal")
     axes.legend()
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def examples(values: np.ndarray, x_shape: tuple[int, ...], names: list[str]) -> np.ndarray:
@@ -74,46 +75,51 @@ def examples(values: np.ndarray, x_shape: tuple[int, ...], names: list[str]) -> 
         return image_grid(values.reshape(*values.shape[:2], *x_shape))
     if x_shape == (2,):
         return scatter(values, names)
-    figure, axes = _axes(6, 4)
+    figure, axes = new_axes(6, 4)
     for i, (row, name) in enumerate(zip(values, names, strict=True)):
         axes.plot(row.T, color=f"C{i % 10}", label=[shown(name)] + ["_"] * (len(row) - 1))
     axes.legend()
-    return _drawn(figure)
+    return drawn(figure)
 
 
-def confusion(counts: np.ndarray, names: tuple[str, ...], title: str) -> np.ndarray:
-    """Draws a confusion matrix, rows the true classes, columns the predicted ones."""
-    from sklearn.metrics import ConfusionMatrixDisplay
-    few = len(names) <= MOST_NAMED
-    size = 3 + 0.4 * min(len(names), MOST_NAMED)
-    figure, axes = _axes(size, size)
-    names, title = [shown(name) for name in names], title.replace("$", r"\$")
-    ConfusionMatrixDisplay(counts, display_labels=names if few else None).plot(
-        ax=axes, colorbar=False, cmap="Blues", values_format="d", include_values=few)
-    if not few:
-        chosen = np.linspace(0, len(names) - 1, MOST_NAMED, dtype=int)
-        axes.set(xticks=chosen, yticks=chosen)
-        axes.set_xticklabels([names[i] for i in chosen], rotation=90)
-        axes.set_yticklabels([names[i] for i in chosen])
-    axes.set(title=title, xlabel="predicted", ylabel="true")
-    return _drawn(figure)
+def confusion(counts: np.ndarray, names: tuple[str, ...], title: str = "") -> np.ndarray:
+    """Draws a confusion matrix, rows the true classes, columns the predicted ones.
+
+    The colour of a cell is its share of the true class, so that rare classes are seen; its number is the count.
+    """
+    number, few = len(names), len(names) <= MOST_NAMED
+    names = [shown(name) for name in names]
+    size = 3 + 0.4 * min(number, MOST_NAMED)
+    figure, axes = new_axes(size, size)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    for i, j in np.argwhere(counts) if few else ():
+        axes.text(j, i, counts[i, j], ha="center", va="center", size=10 if number <= MOST_MARKED else 7,
+                  color="white" if share[i, j] > 0.5 else "black")
+    chosen = range(number) if few else np.linspace(0, number - 1, MOST_NAMED, dtype=int)
+    long = max(map(len, names), default=0) > (2 if number > MOST_MARKED else 5)
+    axes.set_xticks(chosen, [names[i] for i in chosen], rotation=90 if long else 0)
+    axes.set_yticks(chosen, [names[i] for i in chosen])
+    axes.set_title(title.replace("$", r"\$"), wrap=True)
+    axes.set(xlabel="predicted", ylabel="true")
+    return drawn(figure)
 
 
 def kl_per_unit(kl: dict[str, np.ndarray]) -> np.ndarray:
     """Draws the KL of each unit, sorted, one curve a variable, with its count of active units."""
-    figure, axes = _axes(6, 4)
+    figure, axes = new_axes(6, 4)
     for letter, values in sorted(kl.items()):
         active = int(np.sum(values > ACTIVE_NATS))
         axes.plot(np.arange(1, len(values) + 1), np.sort(values)[::-1], marker=".",
                   label=f"{letter}: {active} of {len(values)} units above {ACTIVE_NATS} nats")
     axes.set(xlabel="unit, sorted", ylabel="KL(q || p), nats", ylim=(0, None))
     axes.legend()
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
     """Draws the mean of each curve over its runs, and a band from the least to the greatest, on a logarithmic scale."""
-    figure, axes = _axes(8, 5.5)
+    figure, axes = new_axes(8, 5.5)
     for line in lines:
         color, runs = f"C{line.colour % 10}", len(line.values)
         name = line.name + (f" ({runs} runs)" if runs > 1 else "")
@@ -127,14 +133,22 @@ def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
     axes.grid(alpha=0.3)
     columns = 2 if max((len(line.name) for line in lines), default=0) < 40 else 1
     figure.legend(loc="outside lower center", ncols=columns)
-    return _drawn(figure)
+    return drawn(figure)
 
 
-def _drawn(figure: Figure) -> np.ndarray:
+def drawn(figure: Figure) -> np.ndarray:
+    """Returns a figure as uint8 [height, width, 3]."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="rgba", dpi=120)
     width, height = (round(float(v)) for v in figure.get_size_inches() * 120)
     return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def png(picture: np.ndarray) -> bytes:
+    """Returns uint8 [height, width, 3] as a PNG file."""
+    buffer = io.BytesIO()
+    image.imsave(buffer, picture, format="png")
+    return buffer.getvalue()
 
 
 def write_png(path: os.PathLike | str, picture: np.ndarray, scale: int = 1) -> None:
