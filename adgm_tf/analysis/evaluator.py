@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -92,7 +93,13 @@ class Evaluator:
         def answer(seen: tf.Tensor, seed: tf.Tensor, *described: tf.Tensor) -> tf.Tensor | dict[str, tf.Tensor]:
             return function(seen, seed, estimates.Described(*described))
 
-        return tf.function(answer, autograph=False, reduce_retracing=True)
+        @functools.cache
+        def compiled(*widths: int) -> Callable:
+            seen, *described = (tf.TensorSpec([None, width]) for width in widths)
+            return tf.function(answer, [seen, tf.TensorSpec([2], tf.int32), *described], autograph=False)
+
+        return lambda seen, seed, *described: compiled(*(v.shape[1] for v in (seen, *described)))(
+            seen, seed, *described)
 
     def _batches(self, function: Callable, examples: Examples, rows: int | None = None, seed: tf.Tensor | None = None,
                  *, same_noise: bool = False) -> list:
