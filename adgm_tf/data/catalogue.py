@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from adgm_tf.data import bundled, folders, npz, source, tables, tfds
+from adgm_tf.data import rows as rows_lib
+from adgm_tf.data.preprocess import Preprocess
 from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors, files
 
@@ -34,3 +36,13 @@ def load(name: str, data_dir: str = "", options: ReadOptions | None = None) -> s
         raise errors.unknown("dataset", name, [*SOURCES, *ALIASES, "tfds:<name>", *(
             f"{kind}:<{'folder' if kind == 'folder' else 'file'}>" for kind in OWN)])
     return SOURCES[full_name](full_name, data_dir)
+
+
+def rows(path: str, like: Preprocess, options: ReadOptions | None = None, argument: str = "input") -> rows_lib.Rows:
+    """Returns new rows of a file or a folder for a model whose examples are `like` those of training.
+
+    Raises:
+      UserError: the file cannot be read, or its rows are not like those of training.
+    """
+    files.check_local(path.partition(":")[2] or path, argument)
+    return rows_lib.read(path, like, options or ReadOptions(), argument)

@@ -103,8 +103,8 @@ def checked_numbers(column: Any, what: str) -> np.ndarray:
     large = np.abs(values) > LARGEST
     if large.any():
         row, value = first(large, column)
-        raise errors.UserError(f"{what}: row {row}, column {column.name} is {shown(value)}, and must be a finite number "
-                               f"of at most {LARGEST:g}")
+        raise errors.UserError(f"{what}: row {row}, column {column.name} is {shown(value)}, and must be a finite "
+                               f"number of at most {LARGEST:g}")
     return values
 
 

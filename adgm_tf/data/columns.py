@@ -152,8 +152,8 @@ def _dates(name: str, row: Any, value: Any) -> errors.UserError:
 
 
 def _commas(name: str, row: Any, value: Any) -> errors.UserError:
-    return errors.UserError(f"column {name}: row {row} is {cells.shown(value)}, with a decimal comma; write numbers with "
-                            f"a point, or use categorical_columns={name} if it is none")
+    return errors.UserError(f"column {name}: row {row} is {cells.shown(value)}, with a decimal comma; write numbers "
+                            f"with a point, or use categorical_columns={name} if it is none")
 
 
 def _compared(column: Column, values: Any, label_names: np.ndarray) -> Column:
@@ -165,7 +165,8 @@ def _compared(column: Column, values: Any, label_names: np.ndarray) -> Column:
     places = cells.distinct(values)[0][given]
     pairs = set(zip(places.tolist(), label_names[given], strict=True))
     if len(pairs) == len(classes) == len(np.unique(places)):
-        remark = f"column {column.name}: stands for the label, one to one; ignore_columns={column.name} if new rows lack it"
+        remark = (f"column {column.name}: stands for the label, one to one; ignore_columns={column.name} if new rows "
+                  "lack it")
         return dataclasses.replace(column, remark=remark)
     return column
 
@@ -197,5 +198,5 @@ def listed(names: Sequence[str]) -> str:
 
 def describe(columns: Sequence[Column]) -> list[str]:
     """Returns a line a column: name, kind, why, and how many cells are missing and values different."""
-    return [f"{c.name}: {c.kind} ({c.why})" + (f", {c.distinct:,} different values" if c.distinct else "")
+    return [f"{c.name}: {c.kind} ({c.why})" + (f", {c.distinct:,} different values" if c.distinct > 1 else "")
             + (f", {c.missing:,} missing" if c.missing else "") for c in columns]

@@ -34,7 +34,7 @@ def load(name: str, options: ReadOptions) -> source.Source:
         raise errors.UserError(f"{what}: there is no such folder")
     inside = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
     parts = PARTS if inside == sorted(PARTS) else ("",)
-    listed = [_pictures(root / part) for part in parts]
+    listed = [pictures(root / part) for part in parts]
     files = [file for found, _, _ in listed for file, _ in found]
     names = np.array([label for found, _, _ in listed for _, label in found] + [None], object)[:-1]
     if not listed[0][0]:
@@ -52,26 +52,21 @@ def load(name: str, options: ReadOptions) -> source.Source:
     return own.made(name, x, names, test, remarks=[*own.remarks_on(names, ""), *remarks])
 
 
-def _pictures(root: pathlib.Path) -> tuple[list[tuple[pathlib.Path, str | None]], list[str], int]:
-    """The pictures under a folder with the names of their classes, what is to be said, and how many files are none."""
+def pictures(root: pathlib.Path) -> tuple[list[tuple[pathlib.Path, str | None]], list[str], int]:
+    """Returns the pictures under a folder with the names of their classes, None where unknown, what is to be said, and
+    how many files are none.
+    """
     found: list[tuple[pathlib.Path, str | None]] = []
     remarks, others = [], 0
     for inside in sorted(path for path in root.iterdir() if not path.name.startswith(".")):
         label = inside.name if inside.is_dir() and inside.name.lower() not in UNLABELLED else None
         files = [inside] if not inside.is_dir() else sorted(p for p in inside.rglob("*") if p.is_file())
-        pictures = [path for path in files if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
-        others += len(files) - len(pictures)
-        found += [(path, label) for path in pictures]
-        if label is not None and not pictures:
+        kept = [path for path in files if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
+        others += len(files) - len(kept)
+        found += [(path, label) for path in kept]
+        if label is not None and not kept:
             remarks.append(f"folder {label}: holds no picture, and is no class")
     return found, remarks, others
-
-
-def under(root: os.PathLike | str) -> list[pathlib.Path]:
-    """Returns the pictures anywhere in a folder, or the picture itself, sorted."""
-    root = pathlib.Path(root)
-    return [root] if root.is_file() else [path for path in sorted(root.rglob("*")) if path.is_file()
-                                          and path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
 
 
 def read(files: Sequence[pathlib.Path], size: Sequence[int], channels: int | None, what: str) -> np.ndarray:
@@ -92,8 +87,8 @@ def read(files: Sequence[pathlib.Path], size: Sequence[int], channels: int | Non
     sizes = [(height, width) for height, width, _ in facts]
     if not size:
         if other := next((i for i, found in enumerate(sizes) if found != sizes[0]), None):
-            raise errors.UserError(f"{what}: {files[0]} has {_by(sizes[0])} pixels, {files[other]} {_by(sizes[other])}; "
-                                   "give image_size=HEIGHT,WIDTH")
+            raise errors.UserError(f"{what}: {files[0]} has {_by(sizes[0])} pixels, {files[other]} "
+                                   f"{_by(sizes[other])}; give image_size=HEIGHT,WIDTH")
         size = sizes[0]
     channels = channels or (1 if all(grey for _, _, grey in facts) else 3)
     pixels = np.empty((len(files), *size, channels), np.uint8)

@@ -1,4 +1,4 @@
-"""Own data: labels as they are given, blank where unknown, and a test set by a column, a mask or a share of the rows."""
+"""Own data: labels as they are given, blank where unknown, and a test set by a column or a share of the rows."""
 
 from __future__ import annotations
 
