@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ def read(path: str, what: str) -> dict[str, np.ndarray]:
     """
     if not pathlib.Path(path).is_file():
         raise errors.UserError(f"{what}: there is no such file")
+    if not zipfile.is_zipfile(path):
+        raise errors.UserError(f"{what}: is no npz file")
     try:
         with np.load(path, allow_pickle=False) as stored:
             keys = stored.files
@@ -76,7 +79,8 @@ def names(y: Any, count: int, class_names: tuple[str, ...] | None, options: Read
     found = own.label_names(y, options.unlabelled_value, what)
     if class_names is None:
         return found
-    index = labels.indexed(y if y.dtype.kind in "iu" and not options.unlabelled_value else found, class_names, what)
+    unknown = np.array([name is None for name in found], bool)
+    index = labels.indexed(np.where(unknown, labels.UNKNOWN, y) if y.dtype.kind in "iu" else found, class_names, what)
     return np.array([*class_names, None], object)[index]
 
 

@@ -76,7 +76,8 @@ def _of_table(frame: Any, like: Preprocess, options: ReadOptions, what: str) -> 
     if not len(frame):
         raise errors.UserError(f"{what}: has column names and no rows")
     label = _label(frame, like, options)
-    names = None if label is None else own.label_names(frame[label], options.unlabelled_value, f"{what}, column {label}")
+    names = None if label is None else own.label_names(frame[label], options.unlabelled_value,
+                                                       f"{what}, column {label}")
     if options.id_column and options.id_column not in frame.columns:
         raise errors.unknown("id_column", options.id_column, list(frame.columns))
     if not isinstance(like, Arrays):

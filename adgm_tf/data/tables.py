@@ -108,8 +108,7 @@ def read(kind: str, path: str, what: str) -> Any:
         raise errors.UserError(f"{what}: {error}") from None
     except Exception as error:  # noqa: BLE001  (every parser has errors of its own)
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise errors.UserError(f"{what}: cannot be read ({reason.removeprefix('Error tokenizing data. ')[:200]})") \
-            from None
+        raise errors.UserError(f"{what}: cannot be read ({reason.rpartition('C error: ')[2][:200]})") from None
     check_names(list(frame.columns), what)
     return frame
 

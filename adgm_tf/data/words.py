@@ -32,22 +32,23 @@ class Words:
     idf: np.ndarray
     share: np.ndarray
 
-    def _counts(self, frame: Any) -> np.ndarray:
-        """How often each word is in each text, float64 [N, V]."""
-        if not self.vocabulary or not len(frame):
-            return np.zeros((len(frame), len(self.vocabulary)))
-        return _counter(vocabulary=self.vocabulary).transform(_texts(frame[self.name])).toarray().astype(np.float64)
+    def _counts(self, frame: Any) -> Any:
+        """How often each word is in each text, a sparse matrix [N, V]."""
+        from scipy import sparse
+        if not len(frame):
+            return sparse.csr_matrix((0, len(self.vocabulary)))
+        return _counter(vocabulary=self.vocabulary).transform(_texts(frame[self.name]))
 
     def seen(self, frame: Any) -> np.ndarray:
         """Returns the rows of tf-idf, float32 [N, V]."""
-        counts = self._counts(frame)
-        weights = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * self.idf
-        length = np.sqrt(np.square(weights).sum(1, keepdims=True))
-        return (weights / np.where(length > 0, length, 1)).astype(np.float32)
+        from sklearn.preprocessing import normalize
+        weights = self._counts(frame).astype(np.float64)
+        weights.data = (1 + np.log(weights.data)) * self.idf[weights.indices]
+        return normalize(weights, copy=False).astype(np.float32).toarray()
 
     def described(self, frame: Any) -> np.ndarray:
         """Returns 1 where a text has a word, float32 [N, V]."""
-        return (self._counts(frame) > 0).astype(np.float32)
+        return (self._counts(frame) > 0).astype(np.float32).toarray()
 
     def observed(self, frame: Any) -> np.ndarray:
         """Returns 1 in a row whose text is there and 0 in any other, float32 [N, V]."""
