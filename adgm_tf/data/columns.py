@@ -94,7 +94,9 @@ def _column(column: Any, asked: str | None, options: ReadOptions) -> Column:
     values, wrong = cells.numbers(column)
     missing = np.isnan(values) & ~wrong
     known = values[~missing & ~wrong]
-    count = len(np.unique(cells.distinct(column)[0][~missing] if wrong.any() else known))
+    as_words = bool(wrong.any()) or cells.are_codes(column)
+    present = [word for word in cells.words(column) if word is not None] if as_words else []
+    count = len(set(present)) if as_words else len(np.unique(known))
 
     def made(kind: str, why: str, remark: str = "") -> Column:
         return Column(name, kind, why, int(missing.sum()), count, remark and f"column {name}: {remark}")
@@ -104,13 +106,13 @@ def _column(column: Any, asked: str | None, options: ReadOptions) -> Column:
     if count <= 1:
         why = "constant" if count else "nothing but empty cells"
         return made(LEFT_OUT, why, f"{why} in training, left out")
-    if not wrong.any() and not cells.are_codes(column):
+    if not as_words:
         return made(*_of_numbers(column, known, count))
     if count > 2 * FEW and wrong.sum() <= (1 - MOSTLY) * (~missing).sum() and not cells.are_codes(column):
         row, value = cells.first(wrong, column)
         raise errors.UserError(f"column {name}: row {row} is {cells.shown(value)}, and nearly all others are numbers; "
                                f"mend it, or use categorical_columns={name} or ignore_columns={name}")
-    return made(*_of_words(column, count, options))
+    return made(*_of_words(column, present, options))
 
 
 def _of_numbers(column: Any, known: np.ndarray, count: int) -> tuple[str, str, str]:
@@ -127,10 +129,9 @@ def _of_numbers(column: Any, known: np.ndarray, count: int) -> tuple[str, str, s
     return NUMBER, "whole numbers" if whole else "real numbers", ""
 
 
-def _of_words(column: Any, count: int, options: ReadOptions) -> tuple[str, str, str]:
-    name = str(column.name)
-    present = [word for word in cells.words(column) if word is not None]
-    different = sorted(set(present))
+def _of_words(column: Any, present: list[str], options: ReadOptions) -> tuple[str, str, str]:
+    name, different = str(column.name), set(present)
+    count = len(different)
     for pattern, refused in ((_DATE, _dates), (_DECIMAL_COMMA, _commas)):
         if sum(bool(pattern.fullmatch(word)) for word in different) >= MOSTLY * len(different):
             at = np.array([bool(pattern.fullmatch(str(value).strip())) for value in column])

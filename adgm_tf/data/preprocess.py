@@ -57,6 +57,20 @@ class Arrays:
         """Returns None: nothing can be missing."""
         del x
 
+    def prepared(self, x: np.ndarray) -> tuple[np.ndarray, None, None]:
+        """Returns what q sees; p describes the same, everywhere."""
+        return self.seen(x), None, None
+
+    @property
+    def is_table(self) -> bool:
+        """False: what p describes has one density."""
+        return False
+
+    @property
+    def seen_dim(self) -> int:
+        """D, units that q sees."""
+        return math.prod(self.x_shape)
+
     @property
     def blocks(self) -> tuple[tuple[str, int], ...]:
         """The density and the width of each block of what p describes."""

@@ -98,21 +98,21 @@ class Splits:
     @property
     def x_dim(self) -> int:
         """D, units that p(x|.) describes."""
-        return math.prod(self.x_shape)
+        return sum(width for _, width in self.preprocess.blocks)
 
     @property
     def seen_dim(self) -> int:
         """S, units that q sees."""
-        return self.x_dim
+        return self.preprocess.seen_dim
 
     @property
     def blocks(self) -> tuple[tuple[str, int], ...]:
-        """Density and units of each block of x, where p(x|.) is mixed."""
-        return ()
+        """Density and units of each block of x, where p(x|.) is mixed: of tables alone."""
+        return self.preprocess.blocks if self.preprocess.is_table else ()
 
-    def prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    def prepared(self, x: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Returns what q sees of examples [N,S]; what p describes [N,D] and where [N,D], if that is another thing."""
-        return self.scaling(x), None, None
+        return self.preprocess.prepared(x)
 
     @property
     def hidden(self) -> Examples:

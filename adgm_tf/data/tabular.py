@@ -43,8 +43,10 @@ class Table:
     def _parts(self) -> tuple[Any, ...]:
         return *([self.numbers] if self.numbers else []), *self.categories, *self.texts
 
-    def _joined(self, x: Any, of: Callable[[Any, Any], np.ndarray]) -> np.ndarray:
-        frame = columns.typed(x, self.columns, "examples")
+    def _typed(self, x: Any) -> Any:
+        return columns.typed(x, self.columns, "examples")
+
+    def _joined(self, frame: Any, of: Callable[[Any, Any], np.ndarray]) -> np.ndarray:
         return np.concatenate([of(part, frame) for part in self._parts], 1)
 
     def seen(self, x: Any) -> np.ndarray:
@@ -53,7 +55,7 @@ class Table:
         Raises:
           UserError: a column is not there, or a cell of a column of numbers is none.
         """
-        return self._joined(x, lambda part, frame: part.seen(frame))
+        return self._joined(self._typed(x), lambda part, frame: part.seen(frame))
 
     __call__ = seen
 
@@ -63,7 +65,7 @@ class Table:
         Raises:
           UserError: as `seen`.
         """
-        return self._joined(x, lambda part, frame: part.described(frame))
+        return self._joined(self._typed(x), lambda part, frame: part.described(frame))
 
     def observed(self, x: Any) -> np.ndarray:
         """Returns 1 where p describes something and 0 where a cell is missing or of no known category, float32 [N, D].
@@ -71,7 +73,28 @@ class Table:
         Raises:
           UserError: as `seen`.
         """
-        return self._joined(x, lambda part, frame: part.observed(frame))
+        return self._joined(self._typed(x), lambda part, frame: part.observed(frame))
+
+    def prepared(self, x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns what q sees [N, S], what p describes [N, D], and where it does [N, D].
+
+        Raises:
+          UserError: as `seen`.
+        """
+        frame = self._typed(x)
+        return (self._joined(frame, lambda part, of: part.seen(of)),
+                self._joined(frame, lambda part, of: part.described(of)),
+                self._joined(frame, lambda part, of: part.observed(of)))
+
+    @property
+    def is_table(self) -> bool:
+        """True: what p describes has a density for each block."""
+        return True
+
+    @property
+    def seen_dim(self) -> int:
+        """S, units that q sees."""
+        return len(self.seen_names)
 
     @property
     def blocks(self) -> tuple[tuple[str, int], ...]:

@@ -43,6 +43,8 @@ class Words:
         """Returns the rows of tf-idf, float32 [N, V]."""
         from sklearn.preprocessing import normalize
         weights = self._counts(frame).astype(np.float64)
+        if not len(frame):
+            return weights.astype(np.float32).toarray()
         weights.data = (1 + np.log(weights.data)) * self.idf[weights.indices]
         return normalize(weights, copy=False).astype(np.float32).toarray()
 
