@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from adgm_tf.data import bundled, source, tfds
-from adgm_tf.host import errors
+from adgm_tf.data import bundled, folders, npz, source, tables, tfds
+from adgm_tf.data import rows as rows_lib
+from adgm_tf.data.preprocess import Preprocess
+from adgm_tf.data.reading import ReadOptions
+from adgm_tf.host import errors, files
 
 SOURCES = {"mnist5k": bundled.mnist5k, "digits": bundled.digits, "moons": bundled.moons}
 ALIASES = {"mnist": "tfds:mnist"}
+OWN = {"csv": tables.load, "parquet": tables.load, "npz": npz.load, "folder": folders.load}
 
 
-def load(name: str, data_dir: str = "") -> source.Source:
-    """Loads the data set `name`.
+def load(name: str, data_dir: str = "", options: ReadOptions | None = None) -> source.Source:
+    """Loads the data set `name`: a bundled one, `tfds:NAME`, or own data as `csv:FILE`, `parquet:FILE`, `npz:FILE`, or
+    `folder:DIR`.
+
+    Args:
+      name: the data set.
+      data_dir: folder of prepared TFDS sets.
+      options: how own data are read; their defaults if not given.
 
     Raises:
-      UserError: there is no such data set.
+      UserError: there is no such data set, or it cannot be understood.
     """
     full_name = ALIASES.get(name, name)
+    kind, colon, path = full_name.partition(":")
+    if colon and kind in OWN:
+        files.check_local(path, "dataset")
+        return OWN[kind](full_name, options or ReadOptions())
     if full_name.startswith("tfds:"):
         return tfds.load(full_name, data_dir)
     if full_name not in SOURCES:
-        raise errors.unknown("dataset", name, [*SOURCES, *ALIASES, "tfds:<name>"])
+        raise errors.unknown("dataset", name, [*SOURCES, *ALIASES, "tfds:<name>", *(
+            f"{kind}:<{'folder' if kind == 'folder' else 'file'}>" for kind in OWN)])
     return SOURCES[full_name](full_name, data_dir)
+
+
+def rows(path: str, like: Preprocess, options: ReadOptions | None = None, argument: str = "input") -> rows_lib.Rows:
+    """Returns new rows of a file or a folder for a model whose examples are `like` those of training.
+
+    Raises:
+      UserError: the file cannot be read, or its rows are not like those of training.
+    """
+    files.check_local(path.partition(":")[2] or path, argument)
+    return rows_lib.read(path, like, options or ReadOptions(), argument)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from adgm_tf.data import arrays, labels
+from adgm_tf.data.columns import Column, typed
 from adgm_tf.host import errors
 
 
@@ -18,11 +19,14 @@ class Source:
     Attributes:
       name: the name under which it was asked for.
       train_x: images [N, H, W, channels], uint8 or float32 in [0, 1], or vectors [N, D], float32 or float64; given as
-        `arrays.understood` says.
+        `arrays.understood` says. Or rows of a table: a DataFrame as `columns.typed` makes it.
       train_y: class indices [N], int32, -1 where the label is not known; given as indices or names.
       test_x: like `train_x`; may be empty.
       test_y: like `train_y`.
       class_names: one name a class; given as None, those that occur.
+      columns: what the columns of a table are, those left out too; none of arrays.
+      remarks: what is to be said aloud of the data, a line each.
+      own: whether the data are a user's own, whose labels are used as they are given.
 
     Raises:
       UserError: something given cannot be understood; the message names the row, its value and the rule.
@@ -34,16 +38,16 @@ class Source:
     test_x: Any
     test_y: Any
     class_names: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] = ()
+    remarks: tuple[str, ...] = ()
+    own: bool = False
 
     def __post_init__(self) -> None:
         found: dict[str, Any] = {}
         of = {part: f"dataset={self.name}, its {part} " for part in ("training", "test")}
-        found["train_x"] = arrays.understood(self.train_x, of["training"] + "examples")
+        found["train_x"], found["test_x"] = self._tables() if self.is_table else self._arrays(of)
         if not len(found["train_x"]):
             raise errors.UserError(f"dataset={self.name}: has no training examples")
-        empty = found["train_x"][:0]
-        found["test_x"] = arrays.understood(self.test_x, of["test"] + "examples") if len(self.test_x) else empty
-        arrays.check_alike(found["train_x"], found["test_x"], f"dataset={self.name}")
         found["class_names"], found["train_y"], found["test_y"] = self._labels(of)
         for part, what in zip(("train", "test"), of.values(), strict=True):
             if len(found[f"{part}_y"]) != len(found[f"{part}_x"]):
@@ -51,6 +55,19 @@ class Source:
                                        f"{len(found[f'{part}_x'])} examples")
         for field, value in found.items():
             object.__setattr__(self, field, value)
+
+    def _arrays(self, of: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+        """The examples of both parts."""
+        train_x = arrays.understood(self.train_x, of["training"] + "examples")
+        test_x = arrays.understood(self.test_x, of["test"] + "examples") if len(self.test_x) else train_x[:0]
+        arrays.check_alike(train_x, test_x, f"dataset={self.name}")
+        return train_x, test_x
+
+    def _tables(self) -> tuple[Any, Any]:
+        """The rows of both parts."""
+        if not self.columns:
+            raise errors.UserError(f"dataset={self.name}: is a table, and does not say what its columns are")
+        return tuple(typed(x, self.columns, f"dataset={self.name}") for x in (self.train_x, self.test_x))
 
     def _labels(self, of: dict[str, str]) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
         """The classes and the indices of the labels of both parts."""
@@ -66,8 +83,13 @@ class Source:
 
     @property
     def is_image(self) -> bool:
-        """Whether examples are images, not real vectors."""
+        """Whether examples are images, not real vectors or rows of a table."""
         return self.train_x.ndim == 4
+
+    @property
+    def is_table(self) -> bool:
+        """Whether examples are rows of a table."""
+        return hasattr(self.train_x, "iloc")
 
 
 def stratified(y: np.ndarray, per_class: int, rng: np.random.Generator) -> np.ndarray:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import pathlib
 import zipfile
 import zlib
+from typing import Any
 
 import numpy as np
 
 from adgm_tf.config import Config
+from adgm_tf.data import preprocess as preprocess_lib
 from adgm_tf.data import source as source_lib
 from adgm_tf.data.labels import UNKNOWN
+from adgm_tf.data.preprocess import Preprocess
+from adgm_tf.data.reading import ReadOptions
+from adgm_tf.data.scaling import Scaling
 from adgm_tf.host import errors, files
 
 FILE = "split.npz"
 CHOSEN = ("labelled", "unlabelled", "valid")
+# num_labels: labels as they are given; the same for own data and where some are unknown, else BUNDLED of them.
+GIVEN, AUTO, BUNDLED = "given", "auto", "100"
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
     """Examples as the source gives them: x [N, ...], class indices y [N], rows of the source's training set [N].
 
-    A label that is not known is UNKNOWN.
+    x is an array, or a DataFrame of the rows of a table. A label that is not known is UNKNOWN.
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     index: np.ndarray
 
@@ -41,29 +47,16 @@ class Examples:
 
     def take(self, rows: np.ndarray) -> Examples:
         """Returns the examples at the positions or the mask `rows`."""
-        return Examples(self.x[rows], self.y[rows], self.index[rows])
+        return Examples(rows_of(self.x, rows), self.y[rows], self.index[rows])
 
     def drawn(self, count: int) -> Examples:
         """Returns `count` of the examples, or all if they are fewer: the same ones every time."""
         return self.take(np.sort(np.random.default_rng(0).permutation(len(self))[:count]))
 
 
-@dataclasses.dataclass(frozen=True)
-class Scaling:
-    """Takes what a source gives to what a model sees, (x - offset) * scale; offset and scale in float64."""
-
-    offset: np.ndarray | float
-    scale: np.ndarray | float
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Returns x scaled and flattened: float32 [N, D]."""
-        wide = x.astype(np.float64 if x.ndim == 2 else np.float32)
-        return ((wide - self.offset) * self.scale).astype(np.float32).reshape(-1, math.prod(x.shape[1:]))
-
-    @property
-    def dtype(self) -> type:
-        """The type that holds x to a thousandth of its standard deviation: float32 unless that is far below x."""
-        return np.float64 if np.any(np.abs(self.offset) * self.scale * np.finfo(np.float32).eps > 1e-3) else np.float32
+def rows_of(x: Any, rows: np.ndarray) -> Any:
+    """Returns the rows of an array or a DataFrame at the positions or the mask `rows`."""
+    return x.iloc[rows] if hasattr(x, "iloc") else x[rows]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,22 +69,26 @@ class Splits:
       valid: held out of training, for selection.
       test: for the final figure; may be empty.
       scaling: images to [0, 1]; real vectors to mean 0 and variance 1 over the training examples, but for columns
-        that are constant there, which keep their scale.
+        that are constant there, which keep their scale; of a table what q sees, as `preprocess.seen`.
+      preprocess: what q sees and what p describes of the examples, fitted on the labelled and unlabelled ones.
       class_names: one name a class.
       x_shape: shape of one example.
       x_dtype: its type as the source gives it.
       is_image: whether x are images.
+      labels_given: whether the labels are used as they were given, any number a class.
     """
 
     labelled: Examples
     unlabelled: Examples
     valid: Examples
     test: Examples
-    scaling: Scaling
+    scaling: Scaling | Preprocess
+    preprocess: Preprocess
     class_names: tuple[str, ...]
     x_shape: tuple[int, ...]
     x_dtype: np.dtype
     is_image: bool
+    labels_given: bool
 
     @property
     def num_classes(self) -> int:
@@ -101,21 +98,21 @@ class Splits:
     @property
     def x_dim(self) -> int:
         """D, units that p(x|.) describes."""
-        return math.prod(self.x_shape)
+        return sum(width for _, width in self.preprocess.blocks)
 
     @property
     def seen_dim(self) -> int:
         """S, units that q sees."""
-        return self.x_dim
+        return self.preprocess.seen_dim
 
     @property
     def blocks(self) -> tuple[tuple[str, int], ...]:
-        """Density and units of each block of x, where p(x|.) is mixed."""
-        return ()
+        """Density and units of each block of x, where p(x|.) is mixed: of tables alone."""
+        return self.preprocess.blocks if self.preprocess.is_table else ()
 
-    def prepared(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    def prepared(self, x: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Returns what q sees of examples [N,S]; what p describes [N,D] and where [N,D], if that is another thing."""
-        return self.scaling(x), None, None
+        return self.preprocess.prepared(x)
 
     @property
     def hidden(self) -> Examples:
@@ -131,31 +128,43 @@ class Splits:
 def split(source: source_lib.Source, config: Config) -> Splits:
     """Chooses validation and labelled examples by `config.split_seed`; both are spread evenly over the classes.
 
-    Only examples whose labels are known are chosen for either, unless there are none at all.
+    Only examples whose labels are known are chosen for either, unless there are none at all. Labels that are used as
+    given are all labelled but for the validation examples, which are then any of those of each class but one.
 
     Raises:
       UserError: there are fewer examples than asked for, or a class would have no label.
     """
     rng = np.random.default_rng(config.split_seed)
-    valid = _valid(source, config, rng)
+    num_labels = _num_labels(source, config)
+    valid = _valid(source, config, num_labels, rng)
     pool = np.setdiff1d(np.arange(len(source.train_y)), valid)
     if not len(pool):
         raise errors.UserError(f"num_valid={config.num_valid}: leaves nothing of the {len(valid)} training examples")
-    labelled = _labelled(source, pool, config, rng)
-    supervised = config.num_labels == "all" and len(labelled) == len(pool)
+    labelled = _labelled(source, pool, num_labels, rng)
+    supervised = num_labels in ("all", GIVEN) and len(labelled) == len(pool)
     keep = config.labelled_in_unlabelled and not supervised
     unlabelled = _unlabelled(source, pool if keep else np.setdiff1d(pool, labelled), config, rng)
 
     def take(index: np.ndarray) -> Examples:
-        return Examples(source.train_x[index], source.train_y[index], index)
+        return Examples(rows_of(source.train_x, index), source.train_y[index], index)
 
+    fitted = preprocess_lib.fit(rows_of(source.train_x, np.union1d(labelled, unlabelled)), source.columns,
+                                ReadOptions.of(config))
     return Splits(take(labelled), take(unlabelled), take(valid),
                   Examples(source.test_x, source.test_y, np.arange(len(source.test_y))),
-                  _scaling(source, np.union1d(labelled, unlabelled)), source.class_names, source.train_x.shape[1:],
-                  source.train_x.dtype, source.is_image)
+                  fitted if source.is_table else fitted.scaling, fitted, source.class_names, source.train_x.shape[1:],
+                  np.dtype(object) if source.is_table else source.train_x.dtype, source.is_image, num_labels == GIVEN)
 
 
-def _valid(source: source_lib.Source, config: Config, rng: np.random.Generator) -> np.ndarray:
+def _num_labels(source: source_lib.Source, config: Config) -> str:
+    if config.num_labels == AUTO:
+        return GIVEN if source.own or np.any(source.train_y == UNKNOWN) else BUNDLED
+    return config.num_labels
+
+
+def _valid(source: source_lib.Source, config: Config, num_labels: str, rng: np.random.Generator) -> np.ndarray:
+    if num_labels == GIVEN and len(source.class_names):
+        return _valid_of_given(source, config.num_valid, rng)
     if len(source.class_names):
         return choose(source.train_y, config.num_valid, len(source.class_names), rng, f"num_valid={config.num_valid}",
                       source.name)
@@ -163,6 +172,17 @@ def _valid(source: source_lib.Source, config: Config, rng: np.random.Generator) 
         raise errors.UserError(f"num_valid={config.num_valid}: {source.name} has only {len(source.train_y)} examples "
                                "to choose from")
     return np.sort(rng.permutation(len(source.train_y))[: config.num_valid])
+
+
+def _valid_of_given(source: source_lib.Source, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Any of the labelled examples, in the shares that the classes have, but for one of each class."""
+    order = rng.permutation(np.flatnonzero(source.train_y != UNKNOWN))
+    _, first = np.unique(source.train_y[order], return_index=True)
+    free = np.delete(order, first)
+    if count > len(free):
+        raise errors.UserError(f"num_valid={count}: {source.name} has {len(order)} labelled examples, and each of its "
+                               f"{len(first)} labelled classes keeps one; at most {len(free)} are free")
+    return np.sort(free[:count])
 
 
 def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, given: str,
@@ -187,10 +207,12 @@ def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator
     return np.sort(np.concatenate(chosen))
 
 
-def _labelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
-    if config.num_labels == "all":
+def _labelled(source: source_lib.Source, pool: np.ndarray, num_labels: str, rng: np.random.Generator) -> np.ndarray:
+    if num_labels == GIVEN:
+        _check_given(source)
+    if num_labels in ("all", GIVEN):
         return pool[source.train_y[pool] != UNKNOWN]
-    count, num_classes = config.label_count(len(pool)), len(source.class_names)
+    count, num_classes = int(num_labels), len(source.class_names)
     if 0 < count < num_classes:
         raise errors.UserError(f"num_labels={count}: {source.name} has {num_classes} classes, and a class without a "
                                f"single label cannot be learnt; ask for at least {num_classes}")
@@ -198,6 +220,16 @@ def _labelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: 
         raise errors.UserError(f"num_labels={count}: {source.name} has no labels; use --num_labels=0")
     return pool[choose(source.train_y[pool], count, num_classes, rng, f"num_labels={count}", source.name)] if count \
         else pool[:0]
+
+
+def _check_given(source: source_lib.Source) -> None:
+    known = np.unique(source.train_y[source.train_y != UNKNOWN])
+    if not len(known):
+        raise errors.UserError(f"num_labels={GIVEN}: {source.name} has no label in its training part; use "
+                               "--num_labels=0 and a model without classes")
+    if len(known) == 1:
+        raise errors.UserError(f"num_labels={GIVEN}: {source.name} has labels of one class only "
+                               f"({source.class_names[known[0]]}), and a classifier needs two")
 
 
 def _unlabelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:
@@ -210,19 +242,6 @@ def _unlabelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng
     return chosen
 
 
-def _scaling(source: source_lib.Source, rows: np.ndarray) -> Scaling:
-    """Moments in float64; columns that are constant up to rounding keep their scale."""
-    if source.is_image:
-        return Scaling(0.0, 1 / 255 if source.train_x.dtype == np.uint8 else 1.0)
-    if not len(rows):
-        return Scaling(0.0, 1.0)
-    from sklearn.preprocessing import StandardScaler
-    fitted = StandardScaler().fit(source.train_x[rows])
-    with np.errstate(divide="ignore", over="ignore"):
-        scale = 1 / fitted.scale_
-    return Scaling(fitted.mean_, np.where(np.isfinite(scale), scale, 1.0))
-
-
 def describe(splits: Splits) -> str:
     """Returns one line that says what the model will see, and how labels that do not divide were spread."""
     line = (f"{len(splits.labelled):,} labelled, {len(splits.unlabelled):,} unlabelled, {len(splits.valid):,} "
@@ -230,8 +249,20 @@ def describe(splits: Splits) -> str:
     if unknown := len(splits.hidden) - len(splits.hidden.known):
         line += f"; {unknown:,} of the unlabelled have labels that nobody knows"
     counts = np.bincount(splits.labelled.y, minlength=splits.num_classes)
+    if splits.labels_given:
+        return line + _describe_given(splits.class_names, counts)
     if len(splits.unlabelled) and len(splits.labelled) and counts.max() > counts.min():
         line += f"; labels a class, as even as they divide: {', '.join(map(str, counts))}"
+    return line
+
+
+def _describe_given(class_names: tuple[str, ...], counts: np.ndarray) -> str:
+    """The labels given to each class, and which classes have none or one."""
+    labels = dict(zip(class_names, counts, strict=True))
+    line = "; labels as given: " + ", ".join(f"{name} {count:,}" for name, count in labels.items())
+    for count, words in ((0, "without a label"), (1, "with one label")):
+        if found := [name for name, given in labels.items() if given == count]:
+            line += f"; {'classes' if len(found) > 1 else 'a class'} {words}: {', '.join(found)}"
     return line
 
 
