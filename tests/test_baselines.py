@@ -2,10 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from adgm_tf.baselines.fitted import FITTED
 from sklearn.svm import SVC
 
 from adgm_tf.baselines import atlas_rbf
-from adgm_tf.baselines.fitted import FITTED
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue, source
 from adgm_tf.data import splits as splits_lib

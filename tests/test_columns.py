@@ -9,8 +9,8 @@ import pytest
 
 from adgm_tf.data import cells, columns
 from adgm_tf.data.columns import CATEGORY, LEFT_OUT, NUMBER, TEXT
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 ROWS = 200
 RNG = np.random.default_rng(0)

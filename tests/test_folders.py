@@ -7,8 +7,8 @@ from PIL import Image
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue, splits
 from adgm_tf.data.labels import UNKNOWN
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 5)).astype(np.uint8)

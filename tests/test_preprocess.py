@@ -9,8 +9,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from adgm_tf.data import columns, numeric, preprocess, words
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 ROWS = 60_000
 RNG = np.random.default_rng(0)

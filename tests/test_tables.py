@@ -9,8 +9,8 @@ import pytest
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue, own, preprocess, prior, splits, tables
 from adgm_tf.data.labels import UNKNOWN
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 RNG = np.random.default_rng(0)
 COUNT = 40

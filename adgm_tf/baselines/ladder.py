@@ -20,12 +20,12 @@ from jaxtyping import Float
 
 from adgm_tf.baselines import perceptron
 from adgm_tf.baselines.perceptron import Moments
-from adgm_tf.config import ModelOptions, ObjectiveOptions
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Batch, ExampleSpec
 from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import bounds, loss
 from adgm_tf.objectives.loss import Term
+from adgm_tf.options import ModelOptions, ObjectiveOptions
 
 tfd = tfp.distributions
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import tensorflow as tf
 from jaxtyping import Float
 
-from adgm_tf.config import ModelOptions
 from adgm_tf.model import precision, seeds
 from adgm_tf.model.contract import ExampleSpec
+from adgm_tf.options import ModelOptions
 
 MOMENTUM = 0.99
 EPSILON = 1e-5

@@ -18,12 +18,12 @@ import tensorflow_probability as tfp
 from jaxtyping import Float
 
 from adgm_tf.baselines import perceptron
-from adgm_tf.config import ModelOptions, ObjectiveOptions
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Auxiliary, Batch, ExampleSpec
 from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import bounds, loss, regularisers
 from adgm_tf.objectives.loss import Term
+from adgm_tf.options import ModelOptions, ObjectiveOptions
 
 tfd = tfp.distributions
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from adgm_tf.data import bundled, folders, npz, source, tables, tfds
 from adgm_tf.data import rows as rows_lib
 from adgm_tf.data.preprocess import Preprocess
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors, files
+from adgm_tf.options import ReadOptions
 
 SOURCES = {"mnist5k": bundled.mnist5k, "digits": bundled.digits, "moons": bundled.moons}
 ALIASES = {"mnist": "tfds:mnist"}

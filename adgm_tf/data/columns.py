@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from adgm_tf.data import cells
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 NUMBER, CATEGORY, TEXT, LEFT_OUT = "number", "category", "text", "left out"
 KINDS = (NUMBER, CATEGORY, TEXT, LEFT_OUT)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from adgm_tf.data import own, source
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg"})
 UNLABELLED = frozenset({"unlabelled", "unlabeled", "unsup"})

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from adgm_tf.data import arrays, labels, own, source
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 _NAMES_OF = {"x": ("x", "x_train"), "y": ("y", "y_train"), "x_test": ("x_test",), "y_test": ("y_test",),
              "names": ("names",), "test": ("test",)}

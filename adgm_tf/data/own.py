@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from adgm_tf.data import cells, labels, source
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 TRAIN = frozenset({"train", "training", "unlabelled", "unlabeled"})
 TEST = frozenset({"test", "testing"})

@@ -16,9 +16,9 @@ import numpy as np
 
 from adgm_tf.data import arrays, scaling, tabular
 from adgm_tf.data.columns import Column
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.data.scaling import Scaling
 from adgm_tf.host import errors, files
+from adgm_tf.options import ReadOptions
 
 NAME = "preprocess"
 FORMAT = 1

@@ -11,8 +11,8 @@ import numpy as np
 
 from adgm_tf.data import arrays, cells, columns, folders, npz, own, tables
 from adgm_tf.data.preprocess import Arrays, Preprocess
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 KINDS = {".npz": "npz", ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv"}
 COMPRESSED = (".gz", ".bz2", ".xz")

@@ -16,7 +16,6 @@ from adgm_tf.data import preprocess as preprocess_lib
 from adgm_tf.data import source as source_lib
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.preprocess import Preprocess
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.data.scaling import Scaling
 from adgm_tf.host import errors, files
 
@@ -149,7 +148,7 @@ def split(source: source_lib.Source, config: Config) -> Splits:
         return Examples(rows_of(source.train_x, index), source.train_y[index], index)
 
     fitted = preprocess_lib.fit(rows_of(source.train_x, np.union1d(labelled, unlabelled)), source.columns,
-                                ReadOptions.of(config))
+                                config)
     return Splits(take(labelled), take(unlabelled), take(valid),
                   Examples(source.test_x, source.test_y, np.arange(len(source.test_y))),
                   fitted if source.is_table else fitted.scaling, fitted, source.class_names, source.train_x.shape[1:],

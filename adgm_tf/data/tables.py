@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from adgm_tf.data import cells, columns, own, source
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 LABEL = "label"
 LABELS = ("class", "target", "y")

@@ -10,8 +10,8 @@ import numpy as np
 
 from adgm_tf.data import categorical, columns, numeric, words
 from adgm_tf.data.columns import Column
-from adgm_tf.data.reading import ReadOptions
 from adgm_tf.host import errors
+from adgm_tf.options import ReadOptions
 
 GAUSSIAN, BERNOULLI, CATEGORICAL = "gaussian", "bernoulli", "categorical"
 ROWS = 10_000

@@ -159,7 +159,7 @@ def log_prob(distribution: tfd.Distribution, x: tf.Tensor, observed: tf.Tensor |
     """log p(x) = sum over observed units of log p(x_j), nats; all units are observed unless `observed` [B,D] says."""
     if observed is None:
         return distribution.log_prob(x)
-    of_units = (distribution.log_prob_of_units(x) if isinstance(distribution, Mixed)
+    of_units = (distribution.log_prob_of_units(x) if hasattr(distribution, "log_prob_of_units")
                 else distribution.distribution.log_prob(x))
     return tf.reduce_sum(of_units * observed[None, :, None, :], -1)
 

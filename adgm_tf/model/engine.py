@@ -10,7 +10,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from jaxtyping import Float, Int
 
-from adgm_tf.config import ModelOptions
 from adgm_tf.host import errors
 from adgm_tf.model import densities, seeds, trunks
 from adgm_tf.model.conditionals import Conditional
@@ -18,6 +17,7 @@ from adgm_tf.model.contract import Auxiliary, Encoding, ExampleSpec, Features, T
 from adgm_tf.model.family import FAMILY, Row
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import Trunk
+from adgm_tf.options import ModelOptions
 
 tfd = tfp.distributions
 
@@ -287,9 +287,6 @@ def build(options: ModelOptions, spec: ExampleSpec, features: Features | None = 
     if options.trunk == "convolutional" and (features or not spec.is_image):
         raise errors.UserError(f"trunk=convolutional: {_source_of_x(options)} no images; use perceptron")
     errors.lookup(trunks.TRUNKS, "trunk", options.trunk)
-    if options.class_prior and len(options.class_prior) != spec.num_classes:
-        raise errors.UserError(f"class_prior={','.join(map(str, options.class_prior))}: has "
-                               f"{len(options.class_prior)} entries, the data have {spec.num_classes} classes")
     if options.freeze_auxiliary and not (row.q_a and options.auxiliary_dim):
         raise errors.UserError(f"freeze_auxiliary=true: {options.model} has no q(a|x) to freeze")
     trunk = Trunk(options.hidden_units, options.trunk, options.normalization, options.filters,
@@ -298,11 +295,22 @@ def build(options: ModelOptions, spec: ExampleSpec, features: Features | None = 
                                      noise=options.classifier_noise)
     x_dim = features.dim if features else spec.x_dim
     sizes = Sizes(x_dim, options.auxiliary_dim, options.latent_dim, spec.num_classes, likelihood(options, spec), trunk,
-                  seen_dim=x_dim if features else spec.seen_dim, class_prior=options.class_prior,
+                  seen_dim=x_dim if features else spec.seen_dim, class_prior=_prior(options, spec.num_classes),
                   classifier_trunk=classifier, has_teacher=has_teacher)
     frozen = ("q_a",) if options.freeze_auxiliary else ()
     wide = ("q_a",) if options.auxiliary_start == "wide" else ()
     return GenerativeModel(row, sizes, options.seed, frozen=frozen, wide=wide, features=features)
+
+
+def _prior(options: ModelOptions, num_classes: int) -> tuple[float, ...]:
+    """p(y) [C] as numbers; empty if it is uniform."""
+    if options.class_prior == "uniform":
+        return ()
+    prior = tuple(float(p) for p in options.class_prior.split(","))
+    if len(prior) != num_classes:
+        raise errors.UserError(f"class_prior={options.class_prior}: has {len(prior)} numbers, for {num_classes} "
+                               "classes")
+    return prior
 
 
 def likelihood(options: ModelOptions, spec: ExampleSpec) -> densities.Density:

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from adgm_tf.config import ObjectiveOptions
 from adgm_tf.host import errors
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Auxiliary, Batch, Terms
 from adgm_tf.model.engine import GenerativeModel
 from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import bounds, class_sums, regularisers
+from adgm_tf.options import ObjectiveOptions
 
 tfd = tfp.distributions
 

@@ -32,7 +32,7 @@ def run(config: Config, unused: Sequence[str]) -> dict[str, Any]:
     if not strategy_lib.leads(config.strategy):
         print(f"{config.model} is fitted by the first worker alone; nothing to do here", flush=True)
         return {"run_dir": config.run_dir}
-    splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
+    splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir, config), config)
     if (run_dir / splits_lib.FILE).exists():
         splits_lib.check(splits, run_dir)
     notes = [f"{config.model} on {config.dataset}: {run_dir}", splits_lib.describe(splits)]

@@ -23,7 +23,7 @@ from adgm_tf.host import errors, files
 from adgm_tf.host.interrupts import Interrupts
 from adgm_tf.runs import features, fitted, results
 from adgm_tf.runs import record as record_lib
-from adgm_tf.training import checkpoints, fit, loop, systems
+from adgm_tf.training import checkpoints, fit, loop, resolve, systems
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.progress import Progress
 from adgm_tf.training.step import Trainer
@@ -45,9 +45,11 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
         if config.model in systems.FITTED:
             return fitted.run(config, unused)
         strategy = strategy_lib.make(config)
-        splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
+        splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir, config), config)
         if (run_dir / splits_lib.FILE).exists():
             splits_lib.check(splits, run_dir)
+        else:
+            config = resolve.resolve(config, splits)
         trainer = fit.prepare(config, splits, strategy, lambda: features.of(config, splits))
         notes = [splits_lib.describe(splits), *trainer.plan.notes]
         print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)

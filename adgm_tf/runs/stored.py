@@ -64,7 +64,7 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
     path = pathlib.Path(run_dir)
     if weights == "best" and not config.num_valid:
         raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
-    splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir), config)
+    splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir, config), config)
     splits_lib.check(splits, path)
     model = systems.of(config.model).build(config, splits, features.of(config, splits))
     averages = step_lib.averages_of(model, config)

@@ -11,7 +11,7 @@ from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.host.interrupts import Interrupts
 from adgm_tf.model.contract import Features
-from adgm_tf.training import loop, memory, plan
+from adgm_tf.training import loop, memory, plan, resolve
 from adgm_tf.training.progress import Progress
 from adgm_tf.training.step import Trainer
 from adgm_tf.training.validation import BestWeights, Validation
@@ -52,7 +52,7 @@ def fit(config: Config, splits: Splits, actions: Sequence[loop.Action] = (), *, 
     Raises:
       UserError: options and data do not go together, or the loss is not finite.
     """
-    trainer = prepare(config, splits)
+    trainer = prepare(resolve.resolve(config, splits), splits)
     keeper = BestWeights(trainer)
     validation = Validation(trainer, evaluator.of(trainer.model, splits.prepared, config), splits, keeper,
                             track_test=config.track_test, patience=config.patience)
