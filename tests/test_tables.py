@@ -97,7 +97,7 @@ def test_a_single_column_keeps_its_empty_rows(tmp_path):
 
 @pytest.mark.parametrize(("cells", "classes"), [
     (["1.0", "2.0", "", "2.0"], ("1", "2")), (["1", "10", "9", ""], ("1", "9", "10")),
-    (["01", "1", "2", ""], ("01", "1", "2")),
+    (["01", "1", "0001", "001"], ("0001", "001", "01", "1")),
     (["True", "False", "", "True"], ("False", "True")), (["a", "-1", "b", "a"], ("a", "b"))])
 def test_classes_are_the_labels_that_occur(cells, classes, tmp_path):
     source = of(pd.DataFrame({"n": [1.5, 2, 3, 4.5], "label": cells}), tmp_path, test_fraction=0.0)

@@ -48,8 +48,8 @@ def _name(label: Any, places: np.ndarray, place: int, what: str) -> str | None:
 
 def classes_of(names: Iterable[str | None]) -> tuple[str, ...]:
     """Returns the classes that occur among names, in the order of numbers if all are, else of the alphabet."""
-    found = set(names) - {None}
-    return tuple(sorted(found, key=int if all(map(_is_whole, found)) else str))
+    found = sorted(set(names) - {None})  # 01 and 1 are the same number: their order is that of the alphabet.
+    return tuple(sorted(found, key=int) if all(map(_is_whole, found)) else found)
 
 
 def indexed(y: Any, class_names: Sequence[str], what: str) -> np.ndarray:

@@ -170,7 +170,9 @@ def _said(column: Column, part: Any, curved: bool) -> str:
     if isinstance(part, categorical.Categories):
         return f"; {len(part.values):,} categories: {columns.listed(part.values[:_SHOWN])}" + (
             ", ..." if len(part.values) > _SHOWN else "")
-    return f"; {len(part.vocabulary):,} words" if isinstance(part, words.Words) else ""
+    if column.kind == columns.TEXT:
+        return f"; {len(part.vocabulary):,} words" if part else "; no word that two texts share, left out"
+    return ""
 
 
 def fit(x: Any, kinds: Sequence[Column], options: ReadOptions) -> Table:
