@@ -91,9 +91,9 @@ def error(predict_proba, examples):
 
 def test_the_atlas_bends_with_the_moons():
     splits = given("moons", num_labels="6")
-    x, y = splits.scaling(splits.labelled.x), splits.labelled.y
+    x, y = splits.prepared(splits.labelled.x)[0], splits.labelled.y
     machine = SVC(C=100).fit(x, y)
-    plain = np.mean(machine.predict(splits.scaling(splits.test.x)) != splits.test.y)
+    plain = np.mean(machine.predict(splits.prepared(splits.test.x)[0]) != splits.test.y)
     assert error(atlas_rbf.fit(splits, 0), splits.test) < 0.5 * plain
 
 

@@ -35,7 +35,7 @@ def batches(num_replicas=1, src=None, binarize=False, shuffles=True, seed=0, lab
     found = split(src, **given)
     arrays = feed.place(found, tf.distribute.get_strategy())
     return arrays, feed.Batches(labelled, unlabelled, len(found.labelled), len(found.unlabelled), num_replicas,
-                                    float(found.scaling.scale) if found.is_image else 1.0, binarize,
+                                    float(found.spec.preprocess.scaling.scale) if found.is_image else 1.0, binarize,
                                     shuffles, seeds.of_run(seed))
 
 
@@ -185,22 +185,22 @@ def test_a_class_with_too_few_examples_is_named():
 
 def test_images_are_scaled_to_the_unit_interval():
     found = split(building.images())
-    np.testing.assert_allclose(found.scaling(found.test.x), found.test.x.reshape(-1, 12) / 255.0, rtol=1e-6)
+    np.testing.assert_allclose(found.prepared(found.test.x)[0], found.test.x.reshape(-1, 12) / 255.0, rtol=1e-6)
 
 
 def test_real_vectors_are_standardised_over_the_training_examples():
     found = split(num_valid=9)
-    x = found.scaling(found.unlabelled.x)
+    x = found.prepared(found.unlabelled.x)[0]
     np.testing.assert_allclose(x.mean(0), np.zeros(4), atol=1e-5)
     np.testing.assert_allclose(x.std(0), np.ones(4), rtol=1e-4)
     labels_only = split(num_labels="all", num_valid=9)
-    np.testing.assert_array_equal(labels_only.scaling.offset, found.scaling.offset)
+    np.testing.assert_array_equal(labels_only.spec.preprocess.scaling.offset, found.spec.preprocess.scaling.offset)
 
 
 def test_a_constant_coordinate_scales_to_something_finite():
     src = building.vectors()
     src.train_x[:, 1] = 3.0
-    assert np.isfinite(split(src).scaling(src.test_x)).all()
+    assert np.isfinite(split(src).prepared(src.test_x)[0]).all()
 
 
 @pytest.mark.parametrize("num_labels", ["all", "0"])
@@ -279,7 +279,7 @@ def test_what_the_model_sees_is_the_scaled_source():
         arrays, taken = batches(src=src, num_labels="all", labelled=len(src.train_y), unlabelled=0)
         batch = take(arrays, taken, 0)
         order = building.rows(taken, 0).labelled.numpy()
-        np.testing.assert_allclose(batch.x_labelled, split(src).scaling(src.train_x)[order], rtol=1e-6)
+        np.testing.assert_allclose(batch.x_labelled, split(src).prepared(src.train_x)[0][order], rtol=1e-6)
 
 
 def test_binary_pixels_are_white_as_often_as_they_are_grey():

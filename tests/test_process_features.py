@@ -38,7 +38,7 @@ def test_the_first_stage_is_what_it_was(stages, monkeypatch):
     first, second = stored.load("m1"), stored.load("m2")
     kept = zip(first.model.variables, second.model.features.m1.variables, strict=True)
     assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in kept)
-    x = tf.constant(second.splits.scaling(second.splits.test.x[:5]))
+    x = tf.constant(second.splits.prepared(second.splits.test.x[:5])[0])
     assert second.model.observe(x).shape == (5, 4)
     assert second.model.reconstruct(x).shape == x.shape
 

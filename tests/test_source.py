@@ -99,7 +99,7 @@ def test_images_of_every_type_come_to_the_same_pixels(x, dtype, unit):
     assert source.is_image
     assert source.train_x.dtype == dtype
     expected = ((GREY > 99) * 1.0 if x.dtype == bool else GREY / 255)[..., None]
-    pixels = splits.split(source, Config(num_labels="6")).scaling(source.train_x).reshape(source.train_x.shape)
+    pixels = splits.split(source, Config(num_labels="6")).prepared(source.train_x)[0].reshape(source.train_x.shape)
     np.testing.assert_allclose(pixels, np.broadcast_to(expected, source.train_x.shape), atol=1e-6)
 
 
@@ -145,7 +145,7 @@ def test_columns_come_to_mean_0_and_variance_1(kind, dtype):
     if x.std(dtype=np.float64) == 0:
         pytest.skip("constant in this type")
     found = building.split(Config(num_labels="0"), Source("own", x, np.full(ROWS, -1), x, np.full(ROWS, -1)))
-    seen = found.scaling(x).astype(np.float64)
+    seen = found.prepared(x)[0].astype(np.float64)
     assert abs(seen.mean()) < 1e-4
     assert abs(seen.std() - 1) < 1e-3
 
@@ -158,15 +158,15 @@ def test_a_column_that_is_constant_in_training_keeps_its_scale(value, dtype):
     test = x[:2].copy()
     test[1, 0] = value + 0.5
     found = building.split(Config(num_labels="0"), Source("own", x, [-1] * 1000, test, [-1, -1]))
-    assert np.abs(found.scaling(x)[:, 0]).max() < 1e-3 * max(abs(value), 1)
+    assert np.abs(found.prepared(x)[0][:, 0]).max() < 1e-3 * max(abs(value), 1)
     if abs(value) < 1e10:
-        np.testing.assert_allclose(found.scaling(test)[1, 0], 0.5, atol=1e-3)
+        np.testing.assert_allclose(found.prepared(test)[0][1, 0], 0.5, atol=1e-3)
 
 
 def test_a_column_below_the_smallest_number_stays_finite():
     x = columns("subnormal")
     found = building.split(Config(num_labels="0"), Source("own", x, [-1] * ROWS, x, [-1] * ROWS))
-    assert np.isfinite(found.scaling(x)).all()
+    assert np.isfinite(found.prepared(x)[0]).all()
 
 
 def partly_known(known=0.3, num_classes=3, count=120):

@@ -260,7 +260,7 @@ def test_the_examples_of_a_table_are_taken_as_those_of_an_array(tmp_path):
         np.testing.assert_array_equal(part.take(part.y == 0).x["size"], part.x["size"].to_numpy()[part.y == 0])
         np.testing.assert_array_equal(part.drawn(2).x.columns, part.x.columns)
     assert found.x_shape == (2,)
-    assert found.scaling(found.test.x).shape == (len(found.test), found.seen_dim)
+    assert found.prepared(found.test.x)[0].shape == (len(found.test), found.seen_dim)
     assert found.x_dim == sum(width for _, width in found.blocks)
     assert not set(found.hidden.index) & set(found.labelled.index)
 

@@ -64,6 +64,11 @@ class Evaluator:
         """Returns -U(x) of each example [N], one sample an example and every class."""
         return np.concatenate(self._batches(self._bound, examples))
 
+    def latent_means(self, examples: Examples) -> np.ndarray:
+        """Returns E[z|.] [N,Z], with a at its mean and the most probable class."""
+        encode = self._compile(lambda seen, seed, described: self.model.encode(seen).z)
+        return np.concatenate(self._batches(encode, examples))
+
     def kl_per_unit(self, examples: Examples) -> dict[str, np.ndarray]:
         """Returns {letter: KL [units]}, the mean over the examples, nats."""
         sums = self._batches(self._kl, examples)

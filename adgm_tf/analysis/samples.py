@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 import tensorflow as tf
 
+from adgm_tf.data.spec import DataSpec
 from adgm_tf.model import seeds
 from adgm_tf.model.engine import GenerativeModel
 
@@ -25,6 +27,17 @@ def class_grid(model: GenerativeModel, num_samples: int, seed: int) -> tf.Tensor
     return tf.reshape(x, [rows, num_samples, -1])
 
 
+def of_class(model: GenerativeModel, label: int | None, count: int, seed: int) -> tf.Tensor:
+    """Returns E[x|y,z] [count, D] for draws of z ~ N(0, I), of one class, or of classes drawn from p(y)."""
+    seed = seeds.fold(seeds.of_run(seed), seeds.Draw.FIGURE)
+    z = tf.random.stateless_normal([count, model.sizes.latent_dim], seed)
+    y = None
+    if model.has_classes:
+        drawn = tf.random.stateless_categorical([model.log_prior], count, seeds.fold(seed, seeds.Draw.CLASS))
+        y = tf.cast(drawn[0], tf.int32) if label is None else tf.fill([count], label)
+    return model.generate(y, z, seeds.fold(seed, seeds.Draw.AUXILIARY))
+
+
 def reconstructions(model: GenerativeModel, x: tf.Tensor) -> tf.Tensor:
     """Returns [2, B, D]: the examples and what the model makes of their encoding."""
     return tf.stack([x, model.reconstruct(x)])
@@ -42,3 +55,11 @@ def analogies(model: GenerativeModel, x: tf.Tensor, seed: int) -> tf.Tensor:
 def row_names(model: GenerativeModel, class_names: Sequence[str]) -> list[str]:
     """Returns a name for each row of `class_grid`."""
     return list(class_names) if model.has_classes else [f"row {i}" for i in range(10)]
+
+
+def typical_rows(model: GenerativeModel, spec: DataSpec, num_samples: int, seed: int) -> pd.DataFrame:
+    """Returns rows of a table that the model draws, `num_samples` a class, in the units of their columns."""
+    drawn = class_grid(model, num_samples, seed).numpy()
+    rows = spec.preprocess.inverse(drawn.reshape(-1, drawn.shape[-1]))
+    names = row_names(model, spec.class_names)
+    return rows.set_axis([name for name in names for _ in range(num_samples)], axis=0).rename_axis("class")

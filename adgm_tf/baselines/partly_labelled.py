@@ -15,7 +15,7 @@ Predict = Callable[[Examples], np.ndarray]
 def training_set(splits: Splits) -> tuple[np.ndarray, np.ndarray]:
     """Returns x float32 [N,D], as scaled for the models, and y [N], UNKNOWN where the label is hidden."""
     hidden = splits.hidden
-    x = np.concatenate([splits.prepared(splits.labelled.x)[0], splits.scaling(hidden.x)])
+    x = np.concatenate([splits.prepared(splits.labelled.x)[0], splits.prepared(hidden.x)[0]])
     return x, np.concatenate([splits.labelled.y, np.full(len(hidden), UNKNOWN)])
 
 

@@ -15,8 +15,7 @@ from adgm_tf.config import Config
 from adgm_tf.data import preprocess as preprocess_lib
 from adgm_tf.data import source as source_lib
 from adgm_tf.data.labels import UNKNOWN
-from adgm_tf.data.preprocess import Preprocess
-from adgm_tf.data.scaling import Scaling
+from adgm_tf.data.spec import DataSpec
 from adgm_tf.host import errors, files
 
 FILE = "split.npz"
@@ -67,51 +66,57 @@ class Splits:
       unlabelled: examples whose labels it never sees; their y, where known, serves the transductive error alone.
       valid: held out of training, for selection.
       test: for the final figure; may be empty.
-      scaling: images to [0, 1]; real vectors to mean 0 and variance 1 over the training examples, but for columns
-        that are constant there, which keep their scale; of a table what q sees, as `preprocess.seen`.
-      preprocess: what q sees and what p describes of the examples, fitted on the labelled and unlabelled ones.
-      class_names: one name a class.
-      x_shape: shape of one example.
-      x_dtype: its type as the source gives it.
-      is_image: whether x are images.
+      spec: shapes, classes, and what was fitted on the labelled and unlabelled examples.
       labels_given: whether the labels are used as they were given, any number a class.
+      remarks: what the source has to say aloud.
     """
 
     labelled: Examples
     unlabelled: Examples
     valid: Examples
     test: Examples
-    scaling: Scaling | Preprocess
-    preprocess: Preprocess
-    class_names: tuple[str, ...]
-    x_shape: tuple[int, ...]
-    x_dtype: np.dtype
-    is_image: bool
-    labels_given: bool
+    spec: DataSpec
+    labels_given: bool = False
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name a class."""
+        return self.spec.class_names
 
     @property
     def num_classes(self) -> int:
         """C."""
-        return len(self.class_names)
+        return self.spec.num_classes
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of one example as the source gives it."""
+        return self.spec.x_shape
+
+    @property
+    def is_image(self) -> bool:
+        """Whether x are images."""
+        return self.spec.is_image
 
     @property
     def x_dim(self) -> int:
         """D, units that p(x|.) describes."""
-        return sum(width for _, width in self.preprocess.blocks)
+        return self.spec.x_dim
 
     @property
     def seen_dim(self) -> int:
         """S, units that q sees."""
-        return self.preprocess.seen_dim
+        return self.spec.seen_dim
 
     @property
     def blocks(self) -> tuple[tuple[str, int], ...]:
-        """Density and units of each block of x, where p(x|.) is mixed: of tables alone."""
-        return self.preprocess.blocks if self.preprocess.is_table else ()
+        """Density and units of each block of x, where p(x|.) is mixed."""
+        return self.spec.blocks
 
     def prepared(self, x: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Returns what q sees of examples [N,S]; what p describes [N,D] and where [N,D], if that is another thing."""
-        return self.preprocess.prepared(x)
+        return self.spec.prepared(x)
 
     @property
     def hidden(self) -> Examples:
@@ -147,12 +152,12 @@ def split(source: source_lib.Source, config: Config) -> Splits:
     def take(index: np.ndarray) -> Examples:
         return Examples(rows_of(source.train_x, index), source.train_y[index], index)
 
-    fitted = preprocess_lib.fit(rows_of(source.train_x, np.union1d(labelled, unlabelled)), source.columns,
-                                config)
+    fitted = preprocess_lib.fit(rows_of(source.train_x, np.union1d(labelled, unlabelled)), source.columns, config)
+    spec = DataSpec(source.class_names, fitted, tuple(source.train_x.shape[1:]),
+                    np.dtype(object) if source.is_table else source.train_x.dtype, source.is_image, len(labelled) > 0)
     return Splits(take(labelled), take(unlabelled), take(valid),
-                  Examples(source.test_x, source.test_y, np.arange(len(source.test_y))),
-                  fitted if source.is_table else fitted.scaling, fitted, source.class_names, source.train_x.shape[1:],
-                  np.dtype(object) if source.is_table else source.train_x.dtype, source.is_image, num_labels == GIVEN)
+                  Examples(source.test_x, source.test_y, np.arange(len(source.test_y))), spec, num_labels == GIVEN,
+                  tuple(source.remarks))
 
 
 def _num_labels(source: source_lib.Source, config: Config) -> str:

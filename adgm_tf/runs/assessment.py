@@ -47,7 +47,7 @@ def assess(run: Run, evaluator: Evaluator, examples: Examples, split: str, datas
         found["num_importance_samples"] = num_importance_samples
         found["log_likelihood_nats"] = evaluator.log_likelihood_nats(examples, num_importance_samples)
     known = examples.known
-    if run.model.has_classes and len(run.splits.labelled) and len(known):
+    if run.model.has_classes and run.spec.has_labels and len(known):
         found |= {"classifier": evaluator.classifier, "num_samples": evaluator.num_samples, "num_labels": len(known)}
         found |= _classified(run, f"{dataset} by {evaluator.classifier}", known, evaluator.probs(known))
         if label_spreading:
@@ -87,10 +87,10 @@ def _kl_per_unit(run: Run, kl: dict[str, np.ndarray]) -> dict[str, Any]:
 def _classified(run: Run, what: str, examples: Examples, probs: np.ndarray) -> dict[str, Any]:
     error = metrics.error_percent(probs, examples.y)
     title = f"{run.config.model} on {what}: {error:.2f} % error"
-    picture = plots.confusion(metrics.confusion(probs, examples.y), run.splits.class_names, title)
+    picture = plots.confusion(metrics.confusion(probs, examples.y), run.spec.class_names, title)
     plots.write_png(run.figure_path("confusion_matrix"), picture)
     return {"error_percent": error, "log_loss_nats": metrics.log_loss_nats(probs, examples.y),
-            "class_error_percent": dict(zip(run.splits.class_names, metrics.class_error_percent(probs, examples.y),
+            "class_error_percent": dict(zip(run.spec.class_names, metrics.class_error_percent(probs, examples.y),
                                             strict=True))}
 
 

@@ -6,14 +6,14 @@ import pathlib
 
 from adgm_tf import config as config_lib
 from adgm_tf.config import Config
-from adgm_tf.data.splits import Splits
+from adgm_tf.data.spec import DataSpec
 from adgm_tf.host import errors
 from adgm_tf.model import engine
 from adgm_tf.model.features import FeaturesOfM1
 from adgm_tf.training import checkpoints, step
 
 
-def of(config: Config, splits: Splits) -> FeaturesOfM1 | None:
+def of(config: Config, spec: DataSpec) -> FeaturesOfM1 | None:
     """Returns the features of `config.features_run`, None if there is none.
 
     Raises:
@@ -32,9 +32,9 @@ def of(config: Config, splits: Splits) -> FeaturesOfM1 | None:
     if stored.features_run:
         raise errors.UserError(f"features_run={run_dir}: its m1 sees the features of another run, "
                                f"{stored.features_run}; it must see the examples themselves")
-    m1 = engine.build(stored, splits)
+    m1 = engine.build(stored, spec)
     folder = pathlib.Path(run_dir) / "checkpoints"
     _, passed_over = checkpoints.restore_weights(m1, step.averages_of(m1, stored), folder)
     for line in passed_over:
         print(line, flush=True)
-    return FeaturesOfM1(m1, binarizes=step.binarizes(stored, splits))
+    return FeaturesOfM1(m1, binarizes=step.binarizes(stored, spec))

@@ -18,9 +18,11 @@ from adgm_tf.analysis import evaluator
 from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue
+from adgm_tf.data import spec as spec_lib
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.host import errors, files
 from adgm_tf.host.interrupts import Interrupts
+from adgm_tf.runs import answers as answers_lib
 from adgm_tf.runs import features, fitted, results
 from adgm_tf.runs import record as record_lib
 from adgm_tf.training import checkpoints, fit, loop, resolve, systems
@@ -50,8 +52,8 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
             splits_lib.check(splits, run_dir)
         else:
             config = resolve.resolve(config, splits)
-        trainer = fit.prepare(config, splits, strategy, lambda: features.of(config, splits))
-        notes = [splits_lib.describe(splits), *trainer.plan.notes]
+        trainer = fit.prepare(config, splits, strategy, lambda: features.of(config, splits.spec))
+        notes = [*_about_data(splits), splits_lib.describe(splits), *trainer.plan.notes]
         print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)
         return _train(trainer, splits, write_dir, notes)
 
@@ -118,6 +120,7 @@ def _train(trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
     with files.whole_or_not_at_all(write_dir):
         config_lib.write(config, write_dir)
         splits_lib.write(splits, write_dir)
+        spec_lib.write(splits.spec, write_dir)
         record = record_lib.Record(write_dir, trainer.step)
         record_lib.describe_run(record, config, notes)
     answers = evaluator.of(trainer.model, splits.prepared, config)
@@ -133,9 +136,16 @@ def _train(trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
     kept.save()
     _check_not_spoilt(trainer, answers, splits)
     measured = _results(trainer, splits, answers, kept, spent)
+    with trainer.evaluation_weights():
+        answers_lib.write(answers_lib.measure(answers, splits), write_dir)
     files.write_json(write_dir / "results.json", measured)
     record_lib.describe_results(record, trainer.step, measured)
     return measured
+
+
+def _about_data(splits: splits_lib.Splits) -> list[str]:
+    """What was understood of a table, a line a column, and what the source has to say."""
+    return [*(splits.spec.preprocess.describe() if splits.spec.is_table else ()), *splits.remarks]
 
 
 def _restore(trainer: Trainer, kept: checkpoints.Checkpoints) -> None:

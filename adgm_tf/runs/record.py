@@ -112,15 +112,7 @@ class Pictures:
         """What the model draws, and how it gets into TensorBoard, by name."""
         model, splits = self.trainer.model, self.splits
         pool = splits.unlabelled if len(splits.unlabelled) else splits.labelled
-        given = tf.constant(splits.prepared(pool.take(slice(RECONSTRUCTED)).x)[0])
-        first = pool.take(slice(KL_EXAMPLES))
-        kl = self.evaluator.kl_per_unit(first)
-        names = samples.row_names(model, splits.class_names)
-        drawn = {"samples by class": (samples.class_grid(model, 10, self.trainer.config.seed), names),
-                 "reconstructions": (samples.reconstructions(model, given), ["given", "reconstructed"])}
-        if model.has_classes:
-            rows = [f"example {i}" for i in range(len(given))]
-            drawn["analogies"] = (samples.analogies(model, given, self.trainer.config.seed), rows)
+        kl = self.evaluator.kl_per_unit(pool.take(slice(KL_EXAMPLES)))
 
         def of_kl():
             for letter, values in kl.items():
@@ -128,8 +120,28 @@ class Pictures:
                 tf.summary.scalar(f"active_units/{letter}", np.sum(values > plots.ACTIVE_NATS))
             tf.summary.image("KL per unit", plots.kl_per_unit(kl)[None])
 
+        if splits.spec.is_table:
+            return {"KL per unit": of_kl, "typical rows": self._typical_rows}
+        given = tf.constant(splits.prepared(pool.take(slice(RECONSTRUCTED)).x)[0])
+        names = samples.row_names(model, splits.class_names)
+        drawn = {"samples by class": (samples.class_grid(model, 10, self.trainer.config.seed), names),
+                 "reconstructions": (samples.reconstructions(model, given), ["given", "reconstructed"])}
+        if model.has_classes:
+            rows = [f"example {i}" for i in range(len(given))]
+            drawn["analogies"] = (samples.analogies(model, given, self.trainer.config.seed), rows)
+
         def of_examples(name, values, names):
             tf.summary.image(name, plots.examples(values.numpy(), splits.x_shape, names)[None])
 
         return {"KL per unit": of_kl} | {name: functools.partial(of_examples, name, *given)
                                          for name, given in drawn.items()}
+
+    def _typical_rows(self) -> None:
+        """Rows that the model draws for each class, as text."""
+        rows = samples.typical_rows(self.trainer.model, self.splits.spec, 3, self.trainer.config.seed)
+        cells = [["class", *rows.columns], ["---"] * (1 + len(rows.columns)), *rows.reset_index().to_numpy().tolist()]
+        tf.summary.text("typical rows", "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in cells))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

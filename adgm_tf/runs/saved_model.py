@@ -16,7 +16,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf.data.splits import Splits
+from adgm_tf.config import Config
+from adgm_tf.data.spec import DataSpec
 from adgm_tf.host import files, interrupts
 from adgm_tf.model import seeds
 from adgm_tf.objectives import estimates
@@ -33,19 +34,19 @@ class Exported:
 
     Args:
       model: the model.
-      splits: shapes, scaling and type of the examples.
+      spec: shapes, scaling and type of the examples.
       num_samples: samples of a that the classifier averages.
       seed: seed of the noise, fixed: the same input gives the same output.
       classifier: a key of `estimates.CLASSIFY_BY`.
     """
 
-    def __init__(self, model: Model, splits: Splits, num_samples: int, seed: int, classifier: str):
-        self._model, self._splits, self._num_samples = model, splits, num_samples
-        self._names_classes = model.has_classes and len(splits.labelled) > 0
+    def __init__(self, model: Model, spec: DataSpec, *, num_samples: int, seed: int, classifier: str):
+        self._model, self._spec, self._num_samples = model, spec, num_samples
+        self._names_classes = model.has_classes and spec.has_labels
         self._classifier = estimates.CLASSIFY_BY[classifier]
         self._seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
-        dtype, name = (splits.x_dtype, "images") if splits.is_image else (splits.scaling.dtype, "vectors")
-        x = tf.TensorSpec([None, *splits.x_shape], dtype, name)
+        dtype, name = (spec.x_dtype, "images") if spec.is_image else (spec.preprocess.scaling.dtype, "vectors")
+        x = tf.TensorSpec([None, *spec.x_shape], dtype, name)
         self.functions = {"classify": _function(self._classify, x)} if self._names_classes else {}
         if model.is_generative:
             self.functions |= {"encode": _function(self._encode, x), "reconstruct": _function(self._reconstruct, x),
@@ -73,22 +74,22 @@ class Exported:
 
     def _seen(self, x: tf.Tensor) -> tf.Tensor:
         """What the model sees of examples; those of another shape, and images given as real numbers, are refused."""
-        x = tf.ensure_shape(x, [None, *self._splits.x_shape])
+        x = tf.ensure_shape(x, [None, *self._spec.x_shape])
         if x.dtype == tf.uint8:
             given_as_bytes = (tf.reduce_max(tf.cast(x, tf.int32)) > 1) | (tf.shape(x)[0] == 0)
             with tf.control_dependencies([tf.debugging.Assert(given_as_bytes, [NOT_BYTES])]):
                 x = tf.identity(x)
-        scaling = self._splits.scaling
+        scaling = self._spec.preprocess.scaling
         offset, scale = (np.asarray(v, scaling.dtype) for v in (scaling.offset, scaling.scale))
         flat = tf.cast((tf.cast(x, scaling.dtype) - offset) * scale, tf.float32)
         return tf.reshape(flat, [-1, self._model.input_dim])
 
     def _given(self, x: tf.Tensor) -> tf.Tensor:
         """Returns images in [0, 1], vectors in the units of the source."""
-        shaped = tf.reshape(x, [-1, *self._splits.x_shape])
-        if self._splits.is_image:
+        shaped = tf.reshape(x, [-1, *self._spec.x_shape])
+        if self._spec.is_image:
             return shaped
-        scaling = self._splits.scaling
+        scaling = self._spec.preprocess.scaling
         offset, scale = (np.asarray(v, scaling.dtype) for v in (scaling.offset, scaling.scale))
         return tf.cast(shaped, scaling.dtype) / scale + offset
 
@@ -123,16 +124,21 @@ def _function(function: Callable, *specs: tf.TensorSpec) -> Callable:
 
 def write(run: Run, num_samples: int | None = None) -> pathlib.Path:
     """Writes `export/<version>/` under the run, the version one above the last; returns the folder."""
-    folder = run.path / "export"
-    folder.mkdir(exist_ok=True)
-    exported = Exported(run.model, run.splits, num_samples or run.config.num_eval_samples, run.config.seed,
-                        run.config.classifier)
+    return write_version(run.path / "export", run.model, run.spec, run.config, num_samples)
+
+
+def write_version(folder: pathlib.Path, model: Model, spec: DataSpec, config: Config,
+                  num_samples: int | None = None) -> pathlib.Path:
+    """Writes `folder`/<version>/, the version one above the last; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    exported = Exported(model, spec, num_samples=num_samples or config.num_eval_samples, seed=config.seed,
+                        classifier=config.classifier)
     versions = [int(p.name) for p in folder.iterdir() if p.name.isdecimal()]
     target = folder / str(max(versions, default=0) + 1)
     with _folder_replacing(target) as temporary, interrupts.put_off():
         tf.saved_model.save(exported.module(), str(temporary), exported.signatures())
         if "classify" in exported.functions:
-            (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in run.splits.class_names))
+            (temporary / "classes.txt").write_text("".join(f"{name}\n" for name in spec.class_names))
     return target
 
 

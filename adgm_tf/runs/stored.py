@@ -1,8 +1,9 @@
-"""A finished or unfinished run, read back from its directory."""
+"""A finished or unfinished run, read back from its directory; its data are read where they are asked for."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import pathlib
 
@@ -12,7 +13,9 @@ from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue
 from adgm_tf.data import source as source_lib
+from adgm_tf.data import spec as spec_lib
 from adgm_tf.data import splits as splits_lib
+from adgm_tf.data.spec import DataSpec
 from adgm_tf.host import errors
 from adgm_tf.runs import features
 from adgm_tf.training import checkpoints, systems
@@ -23,14 +26,25 @@ FOLDERS = {"last": "checkpoints", "best": "best"}
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run's configuration, data and model, with the weights of `step`, the last or the best of it."""
+    """A run's configuration and model, with the weights of `step`, the last or the best of it."""
 
     path: pathlib.Path
     config: Config
-    splits: splits_lib.Splits
+    spec: DataSpec
     model: systems.Model
     step: int
     weights: str = "last"
+
+    @functools.cached_property
+    def splits(self) -> splits_lib.Splits:
+        """The data of the run, read where its configuration says.
+
+        Raises:
+          UserError: they are not there, or no longer the same.
+        """
+        found = _split(self.config)
+        splits_lib.check(found, self.path)
+        return found
 
     def evaluator(self, num_samples: int | None = None, classifier: str | None = None) -> Evaluator:
         """Returns what evaluates the model; `num_samples` samples of a and the classifier are the run's if not given.
@@ -40,7 +54,7 @@ class Run:
         """
         given = {"num_eval_samples": num_samples, "classifier": classifier}
         config = dataclasses.replace(self.config, **{k: v for k, v in given.items() if v is not None})
-        return evaluator.of(self.model, self.splits.prepared, config)
+        return evaluator.of(self.model, self.spec.prepared, config)
 
     def figure_path(self, name: str) -> pathlib.Path:
         """Returns where the figure `name` belongs."""
@@ -51,7 +65,7 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
     """Reads the run in `run_dir` with its last weights or those that were best on the validation set.
 
     Raises:
-      UserError: there is no such run, no readable checkpoint, or its data are no longer the same.
+      UserError: there is no such run, or no readable checkpoint.
     """
     folder = errors.lookup(FOLDERS, "weights", weights)
     config = config_lib.read(run_dir)
@@ -64,14 +78,18 @@ def load(run_dir: str, weights: str = "last", data_dir: str | None = None) -> Ru
     path = pathlib.Path(run_dir)
     if weights == "best" and not config.num_valid:
         raise errors.UserError("weights=best: the run held out no validation set (num_valid=0); use last")
-    splits = splits_lib.split(catalogue.load(config.dataset, config.data_dir, config), config)
-    splits_lib.check(splits, path)
-    model = systems.of(config.model).build(config, splits, features.of(config, splits))
+    # Runs of before have no data.json: their data say what it would.
+    spec = spec_lib.read(path) if (path / spec_lib.FILE).is_file() else _split(config).spec
+    model = systems.of(config.model).build(config, spec, features.of(config, spec))
     averages = step_lib.averages_of(model, config)
     step, passed_over = checkpoints.restore_weights(model, averages, path / folder)
     for line in passed_over:
         print(line, flush=True)
-    return Run(path, config, splits, model, step, weights)
+    return Run(path, config, spec, model, step, weights)
+
+
+def _split(config: Config) -> splits_lib.Splits:
+    return splits_lib.split(catalogue.load(config.dataset, config.data_dir, config), config)
 
 
 def examples(run: Run, split: str, dataset: str | None = None, data_dir: str | None = None) -> splits_lib.Examples:
@@ -82,7 +100,7 @@ def examples(run: Run, split: str, dataset: str | None = None, data_dir: str | N
     """
     splits = run.splits
     if dataset:
-        other = catalogue.load(dataset, run.config.data_dir if data_dir is None else data_dir)
+        other = catalogue.load(dataset, run.config.data_dir if data_dir is None else data_dir, run.config)
         _check_fits(run, other, dataset)
         splits = splits_lib.split(other, dataclasses.replace(run.config, dataset=dataset, num_valid=0, num_labels="0",
                                                                num_unlabelled="all"))
@@ -98,9 +116,9 @@ def _check_fits(run: Run, other: source_lib.Source, dataset: str) -> None:
         return " x ".join(map(str, shape))
 
     shape = other.train_x.shape[1:]
-    if shape != run.splits.x_shape:
+    if shape != run.spec.x_shape:
         raise errors.UserError(f"dataset={dataset}: its examples are {shown(shape)}, the run's are "
-                               f"{shown(run.splits.x_shape)} ({math.prod(run.splits.x_shape)} numbers)")
-    if len(other.class_names) != run.splits.num_classes:
+                               f"{shown(run.spec.x_shape)} ({math.prod(run.spec.x_shape)} numbers)")
+    if len(other.class_names) != run.spec.num_classes:
         raise errors.UserError(f"dataset={dataset}: has {len(other.class_names)} classes, the run's data has "
-                               f"{run.splits.num_classes}")
+                               f"{run.spec.num_classes}")

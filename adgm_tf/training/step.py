@@ -13,7 +13,7 @@ from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.host import errors
 from adgm_tf.model import engine, precision, seeds
-from adgm_tf.model.contract import Batch, Features
+from adgm_tf.model.contract import Batch, ExampleSpec, Features
 from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import loss
 from adgm_tf.training import feed, schedules, systems
@@ -48,7 +48,7 @@ class Trainer:
             self.averages = averages_of(self.model, config)
         self.batches = feed.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
-            strategy.num_replicas_in_sync, float(splits.scaling.scale) if splits.is_image else 1.0,
+            strategy.num_replicas_in_sync, float(splits.spec.preprocess.scaling.scale) if splits.is_image else 1.0,
             binarizes(config, splits, features), config.input_noise, config.unlabelled_order == "shuffled", self.seed)
         self.arrays = feed.place(splits, strategy)
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
@@ -212,18 +212,18 @@ def averages_of(model: tf.Module, config: Config) -> list[tf.Variable]:
     return [tf.Variable(v, trainable=False) for v in (model.trainable_variables if config.ema_decay else [])]
 
 
-def binarizes(config: Config, splits: Splits, features: Features | None = None) -> bool:
+def binarizes(config: Config, spec: ExampleSpec, features: Features | None = None) -> bool:
     """Whether training draws binary pixels; where an m1 sees them first, whether its own training did.
 
     Raises:
       UserError: real vectors cannot be binarised.
     """
-    if config.binarization == "bernoulli" and not splits.is_image:
+    if config.binarization == "bernoulli" and not spec.is_image:
         raise errors.UserError(f"binarization=bernoulli: {config.dataset} has real vectors; use none")
     if config.binarization != "auto":
         return config.binarization == "bernoulli"
     if features is not None:
         return features.binarizes
-    if systems.of(config.model).row is None or not splits.is_image:
+    if systems.of(config.model).row is None or not spec.is_image:
         return False
-    return engine.likelihood(config, splits).name == "bernoulli"
+    return engine.likelihood(config, spec).name == "bernoulli"

@@ -1,0 +1,49 @@
+"""The Python face beside the estimator: training on arrays by options, and what users add of their own by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from adgm_tf.config import Config
+from adgm_tf.data import catalogue, own, splits, tables
+from adgm_tf.data.source import Source
+from adgm_tf.model import densities, family, trunks
+from adgm_tf.objectives import loss
+from adgm_tf.runs import trained
+
+register_model = family.register
+register_trunk = trunks.register
+register_density = densities.register
+register_term = loss.register
+register_source = catalogue.register
+
+
+def fit(x: Any, y: Any, *, verbose: bool = False, **options: Any) -> trained.TrainedModel:
+    """Trains on arrays or a DataFrame, in memory.
+
+    Args:
+      x: rows of numbers [N,D], images [N,H,W] or [N,H,W,channels], or a DataFrame [N].
+      y: labels [N], numbers or names; -1, None, NaN or "" where one is unknown. None if there are none at all.
+      verbose: whether progress is shown.
+      **options: fields of `Config`, such as model="adgm" or num_steps=1000.
+
+    Returns:
+      The trained model.
+
+    Raises:
+      UserError: options or data are wrong; the message names the row or the option, its value and the rule.
+    """
+    config = Config(**{"dataset": "arrays", "num_labels": "0" if y is None else "given", **options})
+    return trained.train(config, splits.split(source_of(x, y, config), config), verbose=verbose)
+
+
+def source_of(x: Any, y: Any, config: Config) -> Source:
+    """Returns arrays or a DataFrame, with labels that may be unknown, as a source without a test set."""
+    names = own.label_names(np.full(len(x), None, object) if y is None else y, config.unlabelled_value, "y")
+    if hasattr(x, "iloc"):
+        return tables.of_rows("arrays", x, names, config)
+    x = np.asarray(x)
+    return own.made("arrays", x, names, np.zeros(len(x), bool))

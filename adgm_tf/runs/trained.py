@@ -1,0 +1,153 @@
+"""A trained model: what it answers of new examples, and what of it is drawn, saved and exported."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from adgm_tf import config as config_lib
+from adgm_tf.analysis import calibration, evaluator, samples, uncertainty
+from adgm_tf.analysis.evaluator import Evaluator
+from adgm_tf.config import Config
+from adgm_tf.data import spec as spec_lib
+from adgm_tf.data.labels import UNKNOWN
+from adgm_tf.data.spec import DataSpec
+from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.host import errors, files
+from adgm_tf.runs import answers as answers_lib
+from adgm_tf.runs import saved_model, stored
+from adgm_tf.runs.answers import Answers
+from adgm_tf.training import checkpoints, fit, systems
+from adgm_tf.training.step import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A model with the data that it was trained on, as far as it needs them: `adgm_tf.load` returns one.
+
+    Attributes:
+      config: its options.
+      spec: shapes, classes and what was fitted on the data.
+      model: the conditionals; `q_y(x, a)`, `log_weight(...)` and the bounds of `objectives` take it.
+      answers: temperature, abstention and the bounds that novelty is measured by.
+      step: steps of training.
+    """
+
+    config: Config
+    spec: DataSpec
+    model: systems.Model
+    answers: Answers
+    step: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name a class."""
+        return self.spec.class_names
+
+    @functools.cached_property
+    def evaluator(self) -> Evaluator:
+        """What asks the model, block by block."""
+        return evaluator.of(self.model, self.spec.prepared, self.config)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Returns calibrated probabilities of the classes [N,C] of examples as the data source gives them."""
+        self._check_classes()
+        return calibration.apply(self.evaluator.probs(_examples(x)), self.answers.temperature)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Returns the name of the most probable class of each example, [N]."""
+        return np.asarray(self.class_names, object)[self.predict_proba(x).argmax(1)]
+
+    def bound(self, x: Any) -> np.ndarray:
+        """Returns -U(x), a lower bound on log p(x), of each example [N], nats."""
+        self._check_generative("a bound")
+        return self.evaluator.bounds_nats(_examples(x))
+
+    def novelty(self, x: Any) -> np.ndarray:
+        """Returns the share of reference rows whose bound is above that of each example [N]: near 1 is unlike them."""
+        return uncertainty.novelty(self.bound(x), self.answers.reference_bounds)
+
+    def transform(self, x: Any) -> np.ndarray:
+        """Returns the means of z [N,Z], with a at its mean and the most probable class."""
+        self._check_generative("a latent variable")
+        return self.evaluator.latent_means(_examples(x))
+
+    def sample(self, label: str | int | None = None, count: int = 1, seed: int = 0) -> Any:
+        """Returns examples that the model draws, of one class or of none in particular, as the data source gives them.
+
+        Raises:
+          UserError: the model is a classifier, or there is no such class.
+        """
+        self._check_generative("nothing to draw from")
+        number = None if label is None else self._class_index(label)
+        return self.spec.preprocess.inverse(samples.of_class(self.model, number, count, seed).numpy())
+
+    def save(self, run_dir: os.PathLike | str) -> pathlib.Path:
+        """Writes a run directory that `load`, `evaluate`, `predict`, `sample` and `export` read; returns it.
+
+        Raises:
+          UserError: the folder holds something else.
+        """
+        path = pathlib.Path(run_dir)
+        files.check_local(run_dir, "run_dir")
+        if path.exists() and (not path.is_dir() or files.contents(path)):
+            raise errors.UserError(f"run_dir={run_dir}: exists; name a folder that is empty or new")
+        with files.whole_or_not_at_all(path):
+            path.mkdir(parents=True, exist_ok=True)
+            config_lib.write(dataclasses.replace(self.config, run_dir=str(path)), path)
+            spec_lib.write(self.spec, path)
+            answers_lib.write(self.answers, path)
+            checkpoint = tf.train.Checkpoint(model=self.model, averages=[])
+            checkpoints.write(checkpoint, path / stored.FOLDERS["last"], self.step, keep=1)
+        return path
+
+    def export(self, folder: os.PathLike | str) -> pathlib.Path:
+        """Writes a SavedModel to `folder`/<version>/; returns that."""
+        return saved_model.write_version(pathlib.Path(folder), self.model, self.spec, self.config)
+
+    def _class_index(self, label: str | int) -> int:
+        if str(label) not in self.class_names:
+            raise errors.unknown("label", label, self.class_names)
+        return self.class_names.index(str(label))
+
+    def _check_classes(self) -> None:
+        if not (self.model.has_classes and self.spec.has_labels):
+            raise errors.UserError(f"model={self.config.model}: was trained without labels and names no class")
+
+    def _check_generative(self, what: str) -> None:
+        if not self.model.is_generative:
+            raise errors.UserError(f"model={self.config.model}: is a classifier and has {what} not")
+
+
+def load(run_dir: os.PathLike | str, weights: str = "last") -> TrainedModel:
+    """Returns the model of a run directory, with its last weights or those that were best on the validation set.
+
+    Raises:
+      UserError: there is no such run.
+    """
+    run = stored.load(os.fspath(run_dir), weights)
+    return TrainedModel(dataclasses.replace(run.config, ema_decay=0.0), run.spec, run.model,
+                        answers_lib.read(run.path), run.step)
+
+
+def of_trainer(trainer: Trainer, splits: Splits) -> TrainedModel:
+    """Returns the model that a trainer has trained, with what is measured on the data for its answers."""
+    config = dataclasses.replace(trainer.config, ema_decay=0.0)
+    evaluates = evaluator.of(trainer.model, splits.prepared, config)
+    return TrainedModel(config, splits.spec, trainer.model, answers_lib.measure(evaluates, splits), trainer.step)
+
+
+def train(config: Config, splits: Splits, **given: Any) -> TrainedModel:
+    """Trains without a folder and returns the model; `given` as of `fit.fit`."""
+    return of_trainer(fit.fit(config, splits, **given), splits)
+
+
+def _examples(x: Any) -> Examples:
+    count = len(x)
+    return Examples(x, np.full(count, UNKNOWN, np.int32), np.arange(count))
