@@ -427,7 +427,8 @@ def test_the_loss_weighs_its_terms():
 def test_a_mean_is_over_the_examples_of_all_replicas():
     """The share of one replica: the sum over its own examples, divided by how many all of them have."""
     terms = [loss.Term("one", tf.constant([1.0, 2.0]), "labelled", 3.0),
-             loss.Term("two", tf.constant([4.0]), "unlabelled", -1.0), loss.Term("kept", tf.constant([8.0, 8.0]), "all")]
+             loss.Term("two", tf.constant([4.0]), "unlabelled", -1.0),
+             loss.Term("kept", tf.constant([8.0, 8.0]), "all")]
     found, means = loss.total(terms, {"labelled": 4, "unlabelled": 2, "all": 6})
     assert {k: float(v) for k, v in means.items()} == {"one": 0.75, "two": 2.0, "kept": pytest.approx(16 / 6)}
     assert float(found) == 3 * 0.75 - 2
