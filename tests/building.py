@@ -1,5 +1,8 @@
 """Small models, objectives and data for the tests."""
 
+import dataclasses
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -61,12 +64,21 @@ def objective(**given):
     return config.Config(**(defaults | given))
 
 
-def per_example(built, x_labelled, y, x_unlabelled, options, seed_of_step, kl_weight=1.0, *, phase=Phase.TRAIN,
-                of=loss.terms):
+def terms(built, x_labelled, y, x_unlabelled, options, seed_of_step, kl_weight=1.0, *, phase=Phase.TRAIN,
+          of=loss.terms):
+    """The terms of the loss."""
+    return of(built, batch_of(x_labelled, y, x_unlabelled, options, seed_of_step), options, seed_of_step,
+              warmth=loss.Warmth(kl_weight), phase=phase)
+
+
+def per_example(*given, **named):
     """The values of every term of the loss by name."""
-    found = of(built, batch_of(x_labelled, y, x_unlabelled, options, seed_of_step), options, seed_of_step,
-               warmth=loss.Warmth(kl_weight), phase=phase)
-    return {term.name: term.values for term in found}
+    return {term.name: term.values for term in terms(*given, **named)}
+
+
+def total(found, labelled, unlabelled):
+    """The loss of terms over so many labelled and unlabelled examples."""
+    return loss.total(found, {"labelled": labelled, "unlabelled": unlabelled, "all": labelled + unlabelled})[0]
 
 
 def batch_of(x_labelled, y, x_unlabelled, options, seed_of_step):
@@ -84,6 +96,26 @@ def batch(built, labelled, unlabelled):
     labelled = labelled if built.has_classes else 0
     x = examples(labelled + unlabelled, built.sizes.likelihood.name, built.sizes.x_dim)
     return x[:labelled], classes(labelled, max(built.sizes.num_classes, 1)), x[labelled:]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a model has to know of examples; of vectors unless said otherwise."""
+
+    x_shape: tuple = (D,)
+    num_classes: int = C
+    blocks: tuple = ()
+    seen_dim: int | None = None
+    x_dim: int | None = None
+
+    def __post_init__(self):
+        for name in ("x_dim", "seen_dim"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, math.prod(self.x_shape))
+
+    @property
+    def is_image(self):
+        return len(self.x_shape) == 3
 
 
 def vectors(per_class=(20, 20, 20), dim=4, test_per_class=5):

@@ -1,6 +1,7 @@
 """Every annotation of the package, shapes included, is checked while its tests run."""
 
 import functools
+import inspect
 import os
 import signal
 
@@ -9,6 +10,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jaxtyping
 import pytest
 from absl import flags
+
+# Keras asks the `call` of a layer for its arguments, and a function that is checked says *args, **kwargs of itself.
+_arguments_of = inspect.getfullargspec
+inspect.getfullargspec = lambda function: _arguments_of(
+    inspect.unwrap(function) if str(getattr(function, "__module__", "")).startswith("adgm_tf.") else function)
 
 jaxtyping.install_import_hook("adgm_tf", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 # A shell without job control has what it starts in the background ignore Ctrl-C, of which some tests are.

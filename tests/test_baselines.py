@@ -9,6 +9,7 @@ from adgm_tf.baselines import atlas_rbf
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue, source
 from adgm_tf.data import splits as splits_lib
+from adgm_tf.training.systems import FITTED
 
 TINY = atlas_rbf.Options(num_charts=6, examples_per_chart=5, chart_dim=2, overlap=3, width=2.0)
 

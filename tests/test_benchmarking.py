@@ -18,14 +18,14 @@ def forward_multiply_adds(mode):
     """Of one labelled and one unlabelled example of the poster's model."""
     case = cases.Case(mode=mode)
     build = naive.build if mode == "naive" else engine.build
-    model = build(case.config(), (28, 28, 1), True, 10)
+    model = build(case.config(), building.Spec((28, 28, 1), 10))
     objective = building.objective(class_sum=case.config().class_sum)
 
     @tf.function
     def forward():
         x = tf.zeros([2, 784])
-        terms = building.per_example(model, x[:1], tf.zeros([1], tf.int32), x[1:], objective, seeds.of_run(0))
-        return objective.loss({k: tf.reduce_sum(v) for k, v in terms.items()})
+        terms = building.terms(model, x[:1], tf.zeros([1], tf.int32), x[1:], objective, seeds.of_run(0))
+        return building.total(terms, 1, 1)
 
     return counting.multiply_adds(forward.get_concrete_function())
 
@@ -53,7 +53,7 @@ def test_a_count_leaves_out_what_no_output_needs():
 @pytest.mark.parametrize("row", ["adgm", "adgm_icml"])
 def test_naive_model_computes_the_same_weights(row):
     config = Config(model=row, class_sum="exact", **SMALL)
-    split, repeated = (build(config, (4, 4, 1), True, 3) for build in (engine.build, naive.build))
+    split, repeated = (build(config, building.Spec((4, 4, 1), 3)) for build in (engine.build, naive.build))
     for key, conditional in split.conditionals.items():
         copy = repeated.conditionals[key]
         first = [conditional.parts[p].weights[0] for p in copy.sizes]

@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from scipy.special import rel_entr
 
 from adgm_tf.config import Config
-from adgm_tf.model import engine, seeds
+from adgm_tf.model import densities, engine, seeds
 from adgm_tf.model.family import FAMILY
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import Trunk
@@ -23,8 +23,10 @@ SEED = building.seed(1)
 
 def noisy(name="adgm", noise=0.3, normalization="none", has_teacher=False):
     row = FAMILY[name]
-    sizes = engine.Sizes(building.D, building.A, building.Z, building.C, "gaussian", Trunk((9, 8), normalization),
-                            classifier_trunk=Trunk((7, 6, 5), normalization, noise=noise), has_teacher=has_teacher)
+    sizes = engine.Sizes(building.D, building.A, building.Z, building.C, densities.DENSITIES["gaussian"],
+                         Trunk((9, 8), normalization=normalization),
+                         classifier_trunk=Trunk((7, 6, 5), normalization=normalization, noise=noise),
+                         has_teacher=has_teacher)
     built = engine.GenerativeModel(row, sizes, seed=0)
     building.scatter_weights(built, 0.3)
     return built
@@ -45,7 +47,7 @@ def logits(built, x, **given):
 @pytest.mark.parametrize("name", [name for name, row in FAMILY.items() if row.q_y])
 def test_the_classifier_has_layers_of_its_own(name):
     config = Config(model=name, num_labels="6", hidden_units=(9, 8), classifier_units=(7, 6, 5), auxiliary_dim=3)
-    built = engine.build(config, (building.D,), False, building.C)
+    built = engine.build(config, building.Spec())
     widths = {key: [h.shape[-1] for h in (c.first_bias, *(d.kernel for d in c.hidden))]
               for key, c in built.conditionals.items()}
     assert widths.pop("q_y") == [7, 6, 5]
@@ -53,7 +55,7 @@ def test_the_classifier_has_layers_of_its_own(name):
 
 
 def test_without_layers_of_its_own_it_has_those_of_the_others():
-    built = engine.build(Config(hidden_units=(9, 8)), (building.D,), False, building.C)
+    built = engine.build(Config(hidden_units=(9, 8)), building.Spec())
     assert [d.kernel.shape for d in built.conditionals["q_y"].hidden] == [(9, 8)]
 
 
@@ -122,9 +124,9 @@ def test_the_answer_is_held_to_its_target(target):
         patched.setattr(regularisers.Noise, "answer", spy)
         terms = building.per_example(built, x_labelled, y, x_unlabelled, objective, SEED)
     x = tf.concat([x_labelled, x_unlabelled], 0)
-    a = built.sample_auxiliary(x, K, seeds.fold(SEED, seeds.Draw.AUXILIARY), True).value
+    a = built.sample_auxiliary(x, K, seeds.fold(SEED, seeds.Draw.AUXILIARY), Phase.PROBE).value
     hidden = seeds.fold(SEED, seeds.Draw.HIDDEN_NOISE) if target == "same" else None
-    p = built.q_y(x, a, True, noise_seed=hidden, teacher=target == "teacher").probs_parameter().numpy()
+    p = built.q_y(x, a, Phase.PROBE, noise_seed=hidden, teacher=target == "teacher").probs_parameter().numpy()
     (_, adversarial), (between, interpolated) = seen[-2:]
     np.testing.assert_allclose(terms["consistency"], rel_entr(p, adversarial).sum(-1).mean(0), rtol=1e-3, atol=1e-6)
     seed = seeds.fold(SEED, seeds.Draw.INTERPOLATION)

@@ -12,7 +12,7 @@ from adgm_tf.host import interrupts
 
 SCRIPT = """
 import ctypes, psutil
-from adgm_tf import cli
+from adgm_tf.host import cli
 cli.keep_freed_memory()
 c = ctypes.CDLL(None)
 c.malloc.restype = ctypes.c_void_p
@@ -40,7 +40,7 @@ def test_freed_memory_stays_unless_the_environment_says_how_to_allocate(variable
 
 STOPPED = """
 import signal
-from adgm_tf import cli
+from adgm_tf.host import cli
 def main():
     try:
         signal.raise_signal(signal.{name})
@@ -111,7 +111,7 @@ def test_outside_of_the_main_thread_a_block_that_puts_off_runs():
 
 @pytest.mark.process
 def test_an_interrupt_without_a_number_is_that_of_ctrl_c():
-    script = "from adgm_tf import cli\ndef main():\n    raise KeyboardInterrupt\ncli.run(main, 'doc')"
+    script = "from adgm_tf.host import cli\ndef main():\n    raise KeyboardInterrupt\ncli.run(main, 'doc')"
     done = subprocess.run([sys.executable, "-c", script], env=process.environment(), capture_output=True, text=True,
                           timeout=process.TIMEOUT)
     assert done.returncode == 128 + signal.SIGINT

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf.model.conditionals import NORMALIZATIONS, Conditional, Trunk
+from adgm_tf.model.conditionals import Conditional
 from adgm_tf.model.phase import Phase
+from adgm_tf.model.trunks import NORMALIZATIONS, TRUNKS, Trunk
 
 K, B, S = 2, 3, 4
 SIZES = dict(a=3, x=6, y=5, z=4)
@@ -17,8 +18,8 @@ IMAGES = [(8, 8, 1), (28, 28, 1), (9, 7, 2)]
 
 
 def conditional(parents, variable="z", dim=7, density="gaussian", trunk=TRUNK, sizes=SIZES, seed=0):
-    built = Conditional(f"{variable}_given_{parents}", {p: sizes[p] for p in parents}, variable, dim, density, trunk,
-                        seed)
+    built = Conditional(f"{variable}_given_{parents}", {p: sizes[p] for p in parents}, variable, dim, density,
+                        trunk=trunk, seed=seed)
     of(built, values(parents, sizes))
     return built
 
@@ -103,19 +104,20 @@ def test_parts_start_as_slices_of_one_glorot_layer():
         np.testing.assert_allclose(np.std(part.weights[0]), expected, rtol=0.05)
 
 
+@pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("shape", [(), (9, 7, 2)])
-def test_every_normalisation_fits_both_trunks(normalization, shape):
-    trunk = Trunk((9, 8), normalization, (2, 3) if shape else (), shape)
-    sizes = dict(SIZES, x=int(np.prod(shape)) if shape else SIZES["x"])
-    q = of(conditional("axy", trunk=trunk, sizes=sizes), values("axy", sizes), True)
-    p = of(conditional("yz", "x", sizes["x"], trunk=trunk, sizes=sizes), values("yz", sizes), True)
+@pytest.mark.parametrize("kind", TRUNKS)
+def test_every_normalisation_fits_every_trunk(normalization, kind, phase):
+    shape = (9, 7, 2)
+    trunk, sizes = Trunk((9, 8), kind, normalization, (2, 3), shape), dict(SIZES, x=int(np.prod(shape)))
+    q = of(conditional("axy", trunk=trunk, sizes=sizes), values("axy", sizes), phase)
+    p = of(conditional("yz", "x", sizes["x"], trunk=trunk, sizes=sizes), values("yz", sizes), phase)
     assert np.isfinite(q.mean()).all()
     assert np.isfinite(p.mean()).all()
 
 
 def test_layer_normalisation_takes_away_what_all_units_share():
-    built = conditional("x", trunk=Trunk((9,), "layer"))
+    built = conditional("x", trunk=Trunk((9,), normalization="layer"))
     building.scatter_weights(built, 0.5)
     before = of(built, values("x")).mean()
     built.first_bias.assign_add(tf.fill(built.first_bias.shape, 3.0))
@@ -131,7 +133,7 @@ def test_without_normalisation_a_shift_of_all_units_is_seen():
 
 
 def test_batch_normalisation_sees_its_batch_in_training_alone():
-    built = conditional("x", trunk=Trunk((9,), "batch"))
+    built = conditional("x", trunk=Trunk((9,), normalization="batch"))
     building.scatter_weights(built, 0.5)
     x = values("x")["x"]
     for phase in (Phase.EVALUATE, Phase.PROBE):
@@ -140,21 +142,35 @@ def test_batch_normalisation_sees_its_batch_in_training_alone():
         assert np.allclose(whole, part, atol=1e-5) is not phase.training
 
 
-def test_batch_normalisation_adds_to_its_moving_averages_where_it_is_told_to():
-    built = conditional("x", trunk=Trunk((9,), "batch"))
-    mean = built.norms[0].moving_mean
-    of(built, values("x"))
-    silent = of(built, values("x"), True).mean()
-    np.testing.assert_array_equal(mean, np.zeros(9))
-    np.testing.assert_allclose(of(built, values("x"), True, update=True).mean(), silent, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("kind", TRUNKS)
+def test_the_moving_averages_follow_in_training_alone(kind):
+    shape = (9, 7, 2)
+    sizes = dict(SIZES, x=126)
+    built = conditional("x", trunk=Trunk((9,), kind, "batch", (2, 3), shape), sizes=sizes)
+    given, averages = values("x", sizes), built.non_trainable_variables
+    assert len(averages) == 2 * (1 + 2 * (kind == "convolutional"))
+    before = [v.numpy() for v in averages]
+    for phase in (Phase.EVALUATE, Phase.PROBE):
+        of(built, given, phase)
+        for variable, value in zip(averages, before, strict=True):
+            np.testing.assert_array_equal(variable, value)
+    silent = of(built, given, Phase.PROBE).mean()
+    np.testing.assert_allclose(of(built, given, Phase.TRAIN).mean(), silent, rtol=1e-4, atol=1e-5)
+    for variable, value in zip(averages, before, strict=True):
+        assert not np.allclose(variable, value, atol=1e-7)
+
+
+def test_a_moving_average_goes_a_twentieth_of_the_way():
+    built = conditional("x", trunk=Trunk((9,), normalization="batch"))
+    of(built, values("x"), Phase.TRAIN)
     h = concatenated(built, values("x"))
-    np.testing.assert_allclose(mean, 0.05 * h.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(built.norms[0].moving_mean, 0.05 * h.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", IMAGES)
 def test_images_of_any_size_go_in_and_come_out(shape):
     dim = int(np.prod(shape))
-    sizes, trunk = dict(SIZES, x=dim), Trunk((9, 8), filters=(2, 3), image_shape=shape)
+    sizes, trunk = dict(SIZES, x=dim), Trunk((9, 8), "convolutional", filters=(2, 3), image_shape=shape)
     assert of(conditional("axy", trunk=trunk, sizes=sizes), values("axy", sizes)).mean().shape == (K, B, S, 7)
     for density in ("bernoulli", "gaussian"):
         p = of(conditional("yz", "x", dim, density, trunk, sizes), values("yz", sizes))
@@ -164,7 +180,7 @@ def test_images_of_any_size_go_in_and_come_out(shape):
 
 @pytest.mark.parametrize("shape", IMAGES)
 def test_the_convolutional_encoder_halves_the_image_at_every_layer(shape):
-    trunk = Trunk((9,), filters=(2, 3), image_shape=shape)
+    trunk = Trunk((9,), "convolutional", filters=(2, 3), image_shape=shape)
     sizes = dict(SIZES, x=int(np.prod(shape)))
     built = conditional("x", trunk=trunk, sizes=sizes)
     building.scatter_weights(built, 0.3)
@@ -178,7 +194,7 @@ def test_the_convolutional_encoder_halves_the_image_at_every_layer(shape):
 
 @pytest.mark.parametrize("shape", IMAGES)
 def test_the_convolutional_decoder_lays_out_means_and_variances_as_the_pixels_of_x(shape):
-    trunk = Trunk((9,), filters=(2, 3), image_shape=shape)
+    trunk = Trunk((9,), "convolutional", filters=(2, 3), image_shape=shape)
     built = conditional("z", "x", int(np.prod(shape)), "gaussian", trunk)
     building.scatter_weights(built, 0.3)
     grid, _, reshape, first, _, _, second = built.last.chain
@@ -193,7 +209,7 @@ def test_the_convolutional_decoder_lays_out_means_and_variances_as_the_pixels_of
 
 def test_the_convolutional_trunk_depends_on_every_pixel_and_parent():
     shape = (9, 7, 2)
-    trunk, sizes = Trunk((9, 8), filters=(2, 3), image_shape=shape), dict(SIZES, x=126)
+    trunk, sizes = Trunk((9, 8), "convolutional", filters=(2, 3), image_shape=shape), dict(SIZES, x=126)
     built = conditional("axz", trunk=trunk, sizes=sizes)
     building.scatter_weights(built, 0.5)
     given = values("axz", sizes)

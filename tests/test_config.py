@@ -51,8 +51,39 @@ def test_the_defaults_are_a_configuration():
 
 @pytest.mark.parametrize("name, value", [("features_run", "RUN"), ("classifier", "bound"), ("input_noise", 0.3)])
 @pytest.mark.parametrize("model", ["vat", "ladder", "atlas_rbf"])
-def test_a_baseline_refuses_what_only_the_family_has(model, name, value):
-    assert line(model=model, **{name: value}).startswith(f"{name}={value}: not with model={model}; with one of adgm,")
+def test_what_only_the_family_has_is_wrong_for_a_classifier_and_in_vain_for_what_is_fitted(model, name, value):
+    config = Config(model=model, **{name: value})
+    if model == "atlas_rbf":
+        assert config.in_vain("fitted") == [name]
+        return
+    with pytest.raises(errors.UserError) as caught:
+        config.in_vain(model)
+    assert str(caught.value) == f"{name}={value}: does not apply to {model}; leave it out"
+
+
+KINDS = ("family", "vat", "ladder", "fitted")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@BY_NAME
+def test_an_option_is_used_or_in_vain(field, kind):
+    """Given by itself it is said to be in vain by those that do not use it, or it is refused; never by the others."""
+    config = Config(**{field.name: OTHERS[field.name]})
+    used, strict = kind in field.metadata["used_by"], field.metadata["in_vain"] == config_lib.ERROR
+    assert set(field.metadata["used_by"]) <= set(KINDS)
+    if not used and strict and kind != "fitted":
+        with pytest.raises(errors.UserError) as caught:
+            config.in_vain(kind)
+        shown = as_text(OTHERS[field.name])
+        assert str(caught.value) == f"{field.name}={shown}: does not apply to {config.model}; leave it out"
+    else:
+        assert config.in_vain(kind) == ([] if used else [field.name])
+
+
+def test_the_defaults_are_in_vain_nowhere():
+    assert Config().given() == {}
+    for kind in KINDS:
+        assert Config().in_vain(kind) == []
 
 
 @BY_NAME
@@ -108,6 +139,7 @@ def test_a_value_that_is_not_finite_is_refused(field, value):
     (dict(ema_decay=1.0), "ema_decay=1.0: must be below 1, or the averages never move"),
     (dict(learning_rate=0.0), "learning_rate=0.0: must be above 0"),
     (dict(learning_rate_schedule="staircase", staircase_epochs=0.0), "staircase_epochs=0.0: must be above 0"),
+    (dict(trunk="convolutional", filters=()), "filters=: must name at least one for trunk=convolutional"),
 ])
 def test_a_rule_of_its_own_is_kept(given, expected):
     assert line(**given) == expected

@@ -11,6 +11,7 @@ from adgm_tf.config import Config
 from adgm_tf.data import catalogue, splits, tfds
 from adgm_tf.host import errors
 from adgm_tf.model import seeds
+from adgm_tf.model.contract import Batch
 from adgm_tf.training import feed
 
 BUNDLED = {"mnist5k": ((28, 28, 1), 4000, 1000, 10), "digits": ((8, 8, 1), 1597, 200, 10),
@@ -31,16 +32,25 @@ def counts(examples, num_classes=3):
     return np.bincount(examples.y, minlength=num_classes).tolist()
 
 
-def batches(num_replicas=1, src=None, binarize=False, shuffles=True, seed=0, labelled=4, unlabelled=7, **given):
+def batches(num_replicas=1, src=None, binarize=False, noise=0.0, shuffles=True, seed=0, labelled=4,
+            unlabelled=7, **given):
     found = split(src, **given)
     arrays = feed.place(found, tf.distribute.get_strategy())
     return arrays, feed.Batches(labelled, unlabelled, len(found.labelled), len(found.unlabelled), num_replicas,
-                                    float(found.spec.preprocess.scaling.scale) if found.is_image else 1.0, binarize,
-                                    shuffles, seeds.of_run(seed))
+                                float(found.spec.preprocess.scaling.scale) if found.is_image else 1.0, binarize, noise, shuffles,
+                                seeds.of_run(seed))
 
 
 def take(arrays, taken, step, replica=0, noise=1):
     return taken.take(arrays, building.rows(taken, step), tf.constant(replica), building.seed(noise))
+
+
+def labelled_x(batch):
+    return batch.x[:len(batch.y)]
+
+
+def unlabelled_x(batch):
+    return batch.x[len(batch.y):]
 
 
 def test_every_bundled_source_is_listed_here():
@@ -208,8 +218,8 @@ def test_empty_splits_of_images_can_be_placed(num_labels):
     arrays, taken = batches(src=building.images(), num_labels=num_labels, labelled=4 if num_labels == "all" else 0,
                             unlabelled=0 if num_labels == "all" else 7)
     batch = take(arrays, taken, 3)
-    assert batch.x_labelled.shape == (4 if num_labels == "all" else 0, 12)
-    assert batch.x_unlabelled.shape == (0 if num_labels == "all" else 7, 12)
+    assert labelled_x(batch).shape == (4 if num_labels == "all" else 0, 12)
+    assert unlabelled_x(batch).shape == (0 if num_labels == "all" else 7, 12)
 
 
 def test_the_rows_of_a_call_are_those_of_its_steps():
@@ -223,31 +233,32 @@ def test_the_rows_of_a_call_are_those_of_its_steps():
 def test_a_batch_is_a_function_of_the_step_alone():
     arrays, taken = batches()
     later, first, again = (take(arrays, taken, step) for step in (9, 2, 9))
-    for value, same, other in zip(later, again, first, strict=True):
+    assert later.observed is again.observed is first.observed is None
+    for value, same, other in zip(*(b._replace(observed=b.y) for b in (later, again, first)), strict=True):
         np.testing.assert_array_equal(value, same)
         assert not np.array_equal(value, other)
 
 
 def test_consecutive_batches_pass_once_over_the_unlabelled_examples():
     arrays, taken = batches(unlabelled=12)
-    seen = np.concatenate([take(arrays, taken, step).x_unlabelled for step in range(5)])
-    np.testing.assert_allclose(np.sort(seen, 0), np.sort(arrays.unlabelled_x, 0), rtol=1e-6)
+    seen = np.concatenate([unlabelled_x(take(arrays, taken, step)) for step in range(5)])
+    np.testing.assert_allclose(np.sort(seen, 0), np.sort(arrays.unlabelled.seen, 0), rtol=1e-6)
 
 
 def test_without_shuffling_batches_are_consecutive_slices_in_every_epoch():
     arrays, taken = batches(unlabelled=7, shuffles=False)
-    x = arrays.unlabelled_x.numpy()
+    x = arrays.unlabelled.seen.numpy()
     for step in range(2 * COUNT // 7):
         expected = x[(7 * step + np.arange(7)) % COUNT]
-        np.testing.assert_allclose(take(arrays, taken, step).x_unlabelled, expected, rtol=1e-6)
+        np.testing.assert_allclose(unlabelled_x(take(arrays, taken, step)), expected, rtol=1e-6)
 
 
 def test_labels_stay_with_their_examples():
     arrays, taken = batches()
-    x = arrays.labelled_x.numpy()
+    x = arrays.labelled.seen.numpy()
     for step in range(5):
         batch = take(arrays, taken, step)
-        for row, label in zip(batch.x_labelled, batch.y, strict=True):
+        for row, label in zip(labelled_x(batch), batch.y, strict=True):
             assert arrays.labelled_y[np.abs(x - row).sum(-1).argmin()] == label
 
 
@@ -257,21 +268,21 @@ def test_replicas_share_a_batch_without_overlap():
     for step in (0, 3, 11):
         together = take(arrays, whole, step)
         parts = [take(arrays, halves, step, replica) for replica in (0, 1)]
-        for value, *shares in zip(together, *parts, strict=True):
-            np.testing.assert_array_equal(value, np.concatenate(shares))
+        for of in (labelled_x, unlabelled_x, lambda b: b.y):
+            np.testing.assert_array_equal(of(together), np.concatenate([of(part) for part in parts]))
 
 
 def test_labelled_and_unlabelled_orders_differ_though_the_examples_are_the_same():
     arrays, taken = batches(labelled=COUNT, unlabelled=COUNT, num_labels="60")
     batch = take(arrays, taken, 0)
-    assert not np.array_equal(batch.x_labelled, batch.x_unlabelled)
-    np.testing.assert_allclose(np.sort(batch.x_labelled, 0), np.sort(batch.x_unlabelled, 0))
+    assert not np.array_equal(labelled_x(batch), unlabelled_x(batch))
+    np.testing.assert_allclose(np.sort(labelled_x(batch), 0), np.sort(unlabelled_x(batch), 0))
 
 
 def test_the_run_seed_orders_the_batches():
     arrays, taken = batches()
     _, other = batches(seed=1)
-    assert not np.array_equal(take(arrays, taken, 0).x_unlabelled, take(arrays, other, 0).x_unlabelled)
+    assert not np.array_equal(take(arrays, taken, 0).x, take(arrays, other, 0).x)
 
 
 def test_what_the_model_sees_is_the_scaled_source():
@@ -279,14 +290,14 @@ def test_what_the_model_sees_is_the_scaled_source():
         arrays, taken = batches(src=src, num_labels="all", labelled=len(src.train_y), unlabelled=0)
         batch = take(arrays, taken, 0)
         order = building.rows(taken, 0).labelled.numpy()
-        np.testing.assert_allclose(batch.x_labelled, split(src).prepared(src.train_x)[0][order], rtol=1e-6)
+        np.testing.assert_allclose(batch.x, split(src).prepared(src.train_x)[0][order], rtol=1e-6)
 
 
 def test_binary_pixels_are_white_as_often_as_they_are_grey():
     count = 4000
     grey = np.arange(0, 256, 5).astype(np.uint8)
-    taken = feed.Batches(1, 1, 1, 1, 1, 1 / 255, True, True, seeds.of_run(0))
-    pixels = taken.seen(tf.constant(np.tile(grey, (count, 1))), building.seed(1)).numpy()
+    taken = feed.Batches(1, 1, 1, 1, 1, 1 / 255, True, 0.0, True, seeds.of_run(0))
+    pixels = taken.prepared(tf.constant(np.tile(grey, (count, 1))), building.seed(1)).numpy()
     p = grey / 255
     assert set(np.unique(pixels)) == {0.0, 1.0}
     assert np.all(np.abs(pixels.mean(0) - p) <= 5 * np.sqrt(p * (1 - p) / count) + 1e-6)
@@ -294,9 +305,62 @@ def test_binary_pixels_are_white_as_often_as_they_are_grey():
 
 def test_binary_pixels_are_drawn_anew_with_the_noise_and_the_same_with_the_same():
     arrays, taken = batches(src=building.images(), binarize=True)
-    first, again, other = (take(arrays, taken, 3, noise=n).x_unlabelled for n in (1, 1, 2))
+    first, again, other = (take(arrays, taken, 3, noise=n).x for n in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_noise_is_what_q_sees_alone_and_another_draw_in_every_step():
+    arrays, taken = batches(noise=0.5)
+    batch = take(arrays, taken, 3)
+    np.testing.assert_array_equal(batch.seen, batch.x)
+    first, again, other = (taken.noisy(batch.seen, building.seed(n)).numpy() for n in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    large = tf.zeros([500, 40])
+    found = taken.noisy(large, building.seed(3)).numpy()
+    assert abs(found.mean()) < 5 * 0.5 / np.sqrt(found.size)
+    np.testing.assert_allclose(found.std(), 0.5, rtol=0.03)
+    quiet = dataclasses.replace(taken, noise=0.0)
+    np.testing.assert_array_equal(quiet.noisy(large, building.seed(3)), large)
+
+
+def test_what_q_sees_what_p_describes_and_what_is_known_stay_with_their_example():
+    """Arrays of three widths and kinds, as tables have them; every row carries its number."""
+    def part(first, count):
+        number = np.arange(first, first + count, dtype=np.float32)[:, None]
+        return feed.Part(tf.constant(np.repeat(number, 3, 1)), tf.constant(np.repeat(number, 2, 1) + 0.5),
+                         tf.constant(np.repeat(number % 2, 2, 1)))
+
+    arrays = feed.Arrays(part(0, 5), tf.range(5), part(100, 9))
+    taken = feed.Batches(2, 4, 5, 9, 1, 1.0, False, 0.0, True, seeds.of_run(0))
+    seen = []
+    for step in range(9):
+        batch = take(arrays, taken, step)
+        assert (batch.seen.shape, batch.x.shape, batch.observed.shape, batch.y.shape) == ((6, 3), (6, 2), (6, 2), (2,))
+        number = batch.seen[:, 0].numpy()
+        np.testing.assert_array_equal(batch.x, np.repeat(number[:, None], 2, 1) + 0.5)
+        np.testing.assert_array_equal(batch.observed, np.repeat(number[:, None], 2, 1) % 2)
+        np.testing.assert_array_equal(batch.y, number[:2])
+        assert set(number[2:]) <= set(range(100, 109))
+        seen += number[2:].tolist()
+    assert all(seen.count(n) == 4 for n in range(100, 109))
+
+
+@pytest.mark.parametrize("observed", [True, False])
+def test_a_part_of_a_batch_is_its_rows_without_labels(observed):
+    mask = tf.constant(np.arange(12.0, dtype=np.float32).reshape(6, 2)) if observed else None
+    batch = Batch(building.normal([6, 3], 1), building.normal([6, 2], 2), mask, tf.range(4))
+    for rows in (slice(0, 4), slice(4, None), slice(2, 3)):
+        part = batch.part(rows)
+        np.testing.assert_array_equal(part.seen, batch.seen[rows])
+        np.testing.assert_array_equal(part.x, batch.x[rows])
+        if observed:
+            np.testing.assert_array_equal(part.observed, mask[rows])
+        else:
+            assert part.observed is None
+        assert part.y.shape == (0,)
+        assert part.y.dtype == batch.y.dtype
 
 
 def test_every_draw_of_a_step_has_its_own_noise():

@@ -3,18 +3,23 @@
 import building
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from adgm_tf.analysis import evaluator
-from adgm_tf.data.splits import Examples, Scaling
+from adgm_tf.data.splits import Examples
 from adgm_tf.model import seeds
 from adgm_tf.objectives import estimates
 
 N = 7
 
 
-def evaluating(model, **given):
+def as_seen(x):
+    return x, None, None
+
+
+def evaluating(model, prepared=as_seen, **given):
     options = dict(num_samples=4, batch_size=3, seed=0, classifier="q_y") | given
-    return evaluator.Evaluator(model, Scaling(0.0, 1.0), **options)
+    return evaluator.Evaluator(model, prepared, **options)
 
 
 def examples(count=N):
@@ -68,7 +73,7 @@ def test_the_log_likelihood_of_blocks_is_that_of_all_their_samples(monkeypatch):
 def test_no_call_holds_more_than_so_many_samples_of_so_many_examples(model, num_samples, monkeypatch):
     asked = []
 
-    def answer(model, x, size, seed):
+    def answer(model, x, size, seed, **_):
         asked.append(size)
         return estimates.classify_by_q_y(model, x, 1, seed)
 
@@ -76,7 +81,22 @@ def test_no_call_holds_more_than_so_many_samples_of_so_many_examples(model, num_
     built = evaluating(model, num_samples=num_samples, batch_size=500)
     rows = []
     batches = built._batches
-    monkeypatch.setattr(built, "_batches", lambda f, e, size, *given: rows.append(size) or batches(f, e, size, *given))
+    monkeypatch.setattr(built, "_batches", lambda f, e, size, *given, **named: (
+        rows.append(size) or batches(f, e, size, *given, **named)))
     built.probs(examples(20))
     assert max(asked) * max(rows) <= max(500 * evaluator.SAMPLES_OF_A_FULL_BATCH, evaluator.SAMPLES_AT_ONCE)
     assert len(rows) == -(-num_samples // evaluator.SAMPLES_AT_ONCE)
+
+
+@pytest.mark.parametrize("known", ["x", "both"])
+def test_what_p_describes_is_not_what_q_sees(model, known):
+    """The bound of every example is that of the two, all units known unless it is said which."""
+    x, observed = building.normal([N, building.D], 8).numpy(), np.tile([1, 0, 1], (N, 2)).astype(np.float32)
+    given = {"x": x} | ({"observed": observed} if known == "both" else {})
+    found = evaluating(model, lambda seen: (seen, given.get("x"), given.get("observed")), batch_size=N)
+    seed = seeds.fold(seeds.fold(seeds.of_run(0), seeds.Draw.EVALUATION), 0)
+    described = estimates.Described(**{k: tf.constant(v) for k, v in given.items()})
+    expected, plain = (estimates.unlabelled_bound_of(model, building.examples(N), 1, seed, described=d)
+                       for d in (described, estimates.AS_SEEN))
+    np.testing.assert_allclose(found.bounds_nats(examples()), expected, rtol=1e-5)
+    assert not np.allclose(expected, plain, rtol=1e-3)

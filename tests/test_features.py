@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf.model import engine, seeds
+from adgm_tf.model import densities, engine, seeds
 from adgm_tf.model.features import FeaturesOfM1
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import Trunk
@@ -22,7 +22,7 @@ def m1():
 @pytest.fixture(scope="module")
 def pair(m1):
     """M2 on the features, and the same M2 without them."""
-    sizes = engine.Sizes(F, 0, building.Z, building.C, "gaussian", Trunk((9, 8)))
+    sizes = engine.Sizes(F, 0, building.Z, building.C, densities.DENSITIES["gaussian"], Trunk((9, 8)))
     alone = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0)
     whole = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0, features=FeaturesOfM1(m1))
     for variable, other in zip(whole.trainable_variables, alone.trainable_variables, strict=True):

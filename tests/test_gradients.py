@@ -33,8 +33,8 @@ def gradients(model, labelled, unlabelled, given):
     """{conditional: largest gradient of each variable, None where there is none}."""
     objective = building.objective(**given)
     with tf.GradientTape() as tape:
-        terms = building.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
-        total = objective.loss({name: tf.reduce_mean(v) for name, v in terms.items()})
+        terms = building.terms(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
+        total = building.total(terms, labelled if model.has_classes else 0, unlabelled)
     variables = {key: c.trainable_variables for key, c in model.conditionals.items()}
     found = tape.gradient(total, variables)
     assert sum(map(len, variables.values())) == len(model.trainable_variables)
@@ -79,11 +79,11 @@ def test_the_classifier_learns_nothing_from_the_labelled_bound_alone(model):
 
 
 def test_everything_learns_through_layer_normalisation():
-    assert_all_learn(gradients(building.model("sdgm", trunk=Trunk((9, 8), "layer")), L, U, {}))
+    assert_all_learn(gradients(building.model("sdgm", trunk=Trunk((9, 8), normalization="layer")), L, U, {}))
 
 
 def test_everything_learns_through_batch_normalisation_but_the_biases_that_it_takes_away():
-    sdgm = building.model("sdgm", trunk=Trunk((9, 8), "batch"))
+    sdgm = building.model("sdgm", trunk=Trunk((9, 8), normalization="batch"))
     for key, of_one in gradients(sdgm, L, U, {}).items():
         conditional = sdgm.conditionals[key]
         idle = [any(v is bias for bias in (conditional.first_bias, *(h.bias for h in conditional.hidden)))
@@ -95,7 +95,8 @@ def test_everything_learns_through_batch_normalisation_but_the_biases_that_it_ta
 
 def test_everything_learns_through_convolutions():
     shape = (9, 7, 2)
-    sdgm = building.model("sdgm", x_dim=126, trunk=Trunk((9, 8), filters=(2, 3), image_shape=shape), scatter=0.1)
+    trunk = Trunk((9, 8), "convolutional", filters=(2, 3), image_shape=shape)
+    sdgm = building.model("sdgm", x_dim=126, trunk=trunk, scatter=0.1)
     assert_all_learn(gradients(sdgm, L, U, {}))
 
 

@@ -1,3 +1,5 @@
+import re
+
 import building
 import numpy as np
 import pytest
@@ -7,9 +9,10 @@ from building import A, C, D, Z
 
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import engine, seeds
+from adgm_tf.model import densities, engine, seeds
 from adgm_tf.model.family import FAMILY
 from adgm_tf.objectives import estimates
+from adgm_tf.training import plan
 
 tfd = tfp.distributions
 
@@ -35,7 +38,7 @@ def normal_kl(q, p):
 
 
 def of(model, key, given):
-    q = model.conditionals[key]({p: given[p] for p in getattr(model.row, key)}, training=False)
+    q = model.conditionals[key]({p: given[p] for p in getattr(model.row, key)})
     return q.mean().numpy(), q.stddev().numpy()
 
 
@@ -254,8 +257,8 @@ def test_the_density_of_a_sample_is_that_of_q_a(name):
 
 
 def test_the_same_seed_builds_the_same_model():
-    first, again = (engine.build(Config(seed=3, **SMALL), (4, 4, 1), True, C) for _ in range(2))
-    other = engine.build(Config(seed=4, **SMALL), (4, 4, 1), True, C)
+    first, again = (engine.build(Config(seed=3, **SMALL), building.Spec((4, 4, 1))) for _ in range(2))
+    other = engine.build(Config(seed=4, **SMALL), building.Spec((4, 4, 1)))
     for v, same, different in zip(first.variables, again.variables, other.variables, strict=True):
         np.testing.assert_array_equal(v, same)
         assert not np.array_equal(v, different)
@@ -264,29 +267,39 @@ def test_the_same_seed_builds_the_same_model():
 @pytest.mark.parametrize(("is_image", "given", "density"), [
     (True, {}, "bernoulli"), (False, {}, "gaussian"), (True, dict(likelihood="gaussian"), "gaussian")])
 def test_the_likelihood_follows_the_data_unless_given(is_image, given, density):
-    built = engine.build(Config(**SMALL, **given), (4, 4, 1) if is_image else (16,), is_image, C)
-    assert built.sizes.likelihood == density
+    built = engine.build(Config(**SMALL, **given), building.Spec((4, 4, 1) if is_image else (16,)))
+    assert built.sizes.likelihood is densities.DENSITIES[density]
     assert built.sizes.x_dim == 16
 
 
-@pytest.mark.parametrize(("given", "shape", "message"), [
-    (dict(trunk="convolutional"), (7,), "trunk=convolutional: moons has no images; use perceptron"),
-    (dict(class_prior=(0.5, 0.5)), (7,), "class_prior=0.5,0.5: has 2 entries, moons has 5 classes"),
-    (dict(likelihood="bernoulli"), (7,), "likelihood=bernoulli: moons has real vectors; use gaussian"),
-    (dict(class_sum="topk", top_k=5), (7,),
-     "top_k=5: must be below the 5 classes of moons; class_sum=exact takes all"),
+@pytest.mark.parametrize(("given", "message"), [
+    (dict(trunk="convolutional"), "trunk=convolutional: the data have no images; use perceptron"),
+    (dict(trunk="convolutionl"), "trunk=convolutionl: did you mean convolutional? known: perceptron, convolutional"),
+    (dict(class_prior=(0.5, 0.5)), "class_prior=0.5,0.5: has 2 entries, the data have 5 classes"),
+    (dict(likelihood="bernoulli"), "likelihood=bernoulli: the data have real vectors; use gaussian"),
+    (dict(likelihood="gausian"), "likelihood=gausian: did you mean gaussian? known: "),
+    (dict(model="agdm"), "model=agdm: did you mean adgm? known: "),
 ])
-def test_an_option_that_does_not_fit_the_data_is_named(given, shape, message):
-    with pytest.raises(errors.UserError, match=message.replace("(", r"\(")):
-        engine.build(Config(dataset="moons", **SMALL, **given), shape, False, C)
+def test_an_option_that_does_not_fit_the_data_is_named(given, message):
+    with pytest.raises(errors.UserError, match=f"^{re.escape(message.partition('?')[0])}"):
+        engine.build(Config(dataset="moons", **SMALL, **given), building.Spec((7,)))
+
+
+@pytest.mark.parametrize("num_labels", ["6", "all"])
+def test_top_k_is_below_the_number_of_classes(num_labels):
+    config = Config(class_sum="topk", top_k=3, num_labels=num_labels)
+    with pytest.raises(errors.UserError, match=r"^top_k=3: must be below the 3 classes of mnist5k; class_sum=exact"):
+        plan.make(config, building.split(config))
 
 
 def test_top_k_does_not_matter_to_models_without_classes():
-    built = engine.build(Config(model="m1", class_sum="topk", top_k=5, **SMALL), (7,), False, C)
-    assert not built.has_classes
+    config = Config(model="m1", num_labels="0", class_sum="topk", top_k=5, **SMALL)
+    splits = building.split(config)
+    plan.make(config, splits)
+    assert not engine.build(config, splits).has_classes
 
 
 def test_an_auxiliary_dim_of_zero_leaves_a_out():
-    built = engine.build(Config(model="sdgm", **(SMALL | dict(auxiliary_dim=0))), (7,), False, C)
+    built = engine.build(Config(model="sdgm", **(SMALL | dict(auxiliary_dim=0))), building.Spec((7,)))
     assert set(built.conditionals) == {"q_y", "q_z", "p_x"}
     assert np.isfinite(estimates.unlabelled_bound_of(built, building.examples(B, dim=7), 2, building.seed(1))).all()

@@ -10,8 +10,10 @@ from building import C
 
 from adgm_tf.config import Config
 from adgm_tf.model import conditionals, engine, seeds
+from adgm_tf.model.contract import Auxiliary, Terms
 from adgm_tf.model.family import FAMILY
 from adgm_tf.model.phase import Phase
+from adgm_tf.model.trunks import Trunk
 from adgm_tf.objectives import bounds, class_sums, estimates, loss, regularisers
 
 tfd = tfp.distributions
@@ -24,7 +26,7 @@ TOP_K = range(1, C)
 @pytest.fixture
 def shared_noise(monkeypatch):
     """Every class, and every copy of an example, sees the same noise of z: that of its sample and example."""
-    def draw(q, num_samples, seed, *_):
+    def draw(q, num_samples, seed, **_):
         rows = min(B, q.batch_shape[1])
         noise = tf.random.stateless_normal([num_samples, rows, 1, q.event_shape[-1]], seed)
         return q.mean() + q.stddev() * tf.repeat(noise, q.batch_shape[1] // rows, 1)
@@ -65,12 +67,12 @@ def test_aggregate_survives_weights_whose_exponential_does_not():
 
 def test_a_bigger_group_never_lowers_the_bound():
     weights = 3 * building.normal([16, B], 2)
-    bounds = [bounds.aggregate(weights, i).numpy() for i in (1, 2, 4, 8, 16)]
-    assert np.all(np.diff(bounds, axis=0) > 0)
+    found = [bounds.aggregate(weights, i).numpy() for i in (1, 2, 4, 8, 16)]
+    assert np.all(np.diff(found, axis=0) > 0)
 
 
 def test_the_weight_of_the_kl_terms_leaves_the_other_terms_alone():
-    terms = engine.Terms(*(building.normal([K, B, C], i) for i in range(4)))
+    terms = Terms(*(building.normal([K, B, C], i) for i in range(4)))
     full, none, half = (terms.log_weight(w).numpy() for w in (1.0, 0.0, 0.5))
     np.testing.assert_allclose(full, terms.reconstruction + terms.log_p_y - terms.kl_z - terms.kl_a, atol=1e-5)
     np.testing.assert_allclose(none, terms.reconstruction + terms.log_p_y)
@@ -117,7 +119,7 @@ def test_topk_is_unbiased_in_value_and_gradient(monkeypatch, top_k, baseline, sh
         force_drawn_class(monkeypatch, rank)
         with tf.GradientTape() as tape:
             q_y = tfd.Categorical(logits=logits)
-            classes = class_sums.topk(q_y, top_k, building.seed(0), shared)
+            classes = class_sums.topk(q_y, top_k, building.seed(0), shared=shared)
             probs = q_y.probs_parameter()
             probs = tf.reduce_mean(probs, 0, keepdims=True) if shared else probs
             part = drawn_probability(probs, classes, top_k) * estimate(classes)
@@ -205,7 +207,7 @@ def test_a_shared_latent_averages_the_bounds_of_each_sample_of_a_with_the_same_l
     auxiliary = adgm.sample_auxiliary(tf.concat([given[0], x], 0), K, seeds.fold(seed, seeds.Draw.AUXILIARY))
     expected = []
     for k in range(K):
-        one = engine.Auxiliary(auxiliary.value[k:k + 1, B:], auxiliary.log_q[k:k + 1, B:], 1)
+        one = Auxiliary(auxiliary.value[k:k + 1, B:], auxiliary.log_q[k:k + 1, B:], 1)
         q_y = adgm.q_y(x, one.value)
         classes = class_sums.exact(q_y, 0, seed)
         latent_seed = seeds.fold(seed, seeds.Draw.LATENT, 1)
@@ -228,7 +230,7 @@ def test_a_shared_latent_is_decoded_once_for_all_samples(monkeypatch):
 
 
 def normalised(name):
-    return building.model(name, trunk=conditionals.Trunk((9, 8), "batch"))
+    return building.model(name, trunk=Trunk((9, 8), normalization="batch"))
 
 
 def moving_averages(built):
@@ -308,7 +310,7 @@ def test_the_class_sum_is_that_of_examples_repeated_once_a_class(shared_noise, n
     q_y = model.q_y(x, auxiliary.value)
     classes = class_sums.exact(q_y, 0, building.seed(0))
     bound = bounds.unlabelled_bound(model.terms(x, classes.y, auxiliary, building.seed(3)), classes, q_y.entropy())
-    repeated = engine.Auxiliary(*(tf.repeat(v, C, 1) for v in auxiliary[:2]), K)
+    repeated = Auxiliary(*(tf.repeat(v, C, 1) for v in auxiliary[:2]), K)
     y = tf.tile(tf.range(C), [B])[None, :, None]
     weights = model.log_weight(tf.repeat(x, C, 0), y, repeated, building.seed(3))
     weights = tf.reshape(weights, [K, B, C])
@@ -321,20 +323,24 @@ def test_the_class_sum_is_that_of_examples_repeated_once_a_class(shared_noise, n
 @pytest.mark.parametrize("labelled", [0, 2])
 @pytest.mark.parametrize("unlabelled", [0, 3])
 @pytest.mark.parametrize("consistency", ["none", "vat"])
-def test_the_names_of_the_terms_are_known_beforehand(name, labelled, unlabelled, consistency):
-    model, objective = building.model(name), building.objective(consistency=consistency)
+def test_every_term_has_a_value_for_each_example_that_its_mean_is_over(name, labelled, unlabelled, consistency):
+    model, objective = building.model(name), building.objective(consistency=consistency, interpolation_weight=0.5)
     labelled = labelled if model.has_classes else 0
     if not labelled + unlabelled:
         return
-    terms = building.per_example(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
-    assert loss.term_names(model, labelled, unlabelled, objective) == tuple(
-        sorted(terms, key=loss.term_names(model, labelled, unlabelled, objective).index))
-    sizes = {"labelled": labelled, "classification": labelled, "unlabelled": unlabelled,
-             "consistency": labelled + unlabelled}
-    for term, value in terms.items():
-        count = sizes[term.split("/")[0]]
-        assert value.shape == (count,) or (value.shape == (1,) and float(value[0]) == 0)
-
+    terms = building.terms(model, *building.batch(model, labelled, unlabelled), objective, building.seed(1))
+    sizes = {"labelled": labelled, "unlabelled": unlabelled, "all": labelled + unlabelled}
+    assert len({term.name for term in terms}) == len(terms)
+    for term in terms:
+        assert sizes[term.of] > 0
+        assert term.values.shape == (sizes[term.of],) or (term.values.shape == (1,) and float(term.values[0]) == 0)
+    expected = {f"{of}/{part}" for of in ("labelled", "unlabelled") if sizes[of]
+                for part in ("bound", "reconstruction", "kl_z", "kl_a")}
+    if model.has_classes:
+        expected |= {"interpolation"} | ({"consistency"} if consistency == "vat" else set())
+        expected |= {"classification"} if labelled else set()
+        expected |= {"unlabelled/entropy", "unlabelled/balance"} if unlabelled else set()
+    assert {term.name for term in terms} == expected
 
 def test_the_recorded_terms_add_up_to_the_bounds():
     for class_sum in ("exact", "topk"):
@@ -396,14 +402,37 @@ def test_the_balance_of_a_class_that_nobody_predicts_stays_finite():
 
 
 def test_the_loss_weighs_its_terms():
-    report = {"labelled/bound": tf.constant(-7.0), "classification": tf.constant(3.0),
-              "unlabelled/bound": tf.constant(-11.0), "consistency": tf.constant(5.0),
-              "unlabelled/entropy": tf.constant(13.0), "unlabelled/balance": tf.constant(17.0)}
-    objective = building.objective(classification_weight=2.0, consistency_weight=10.0, entropy_weight=0.5,
-                                   balance_weight=3.0)
-    np.testing.assert_allclose(objective.loss(report), 7 + 2 * 3 + 11 + 10 * 5 + 0.5 * 13 + 3 * 17)
-    np.testing.assert_allclose(objective.loss(report, 0.1), 7 + 2 * 3 + 11 + 0.1 * (10 * 5 + 0.5 * 13 + 3 * 17))
-    np.testing.assert_allclose(objective.loss({"unlabelled/bound": tf.constant(-11.0)}), 11)
+    """Of terms that have one value each, whatever their numbers of examples; what is for the record counts nothing."""
+    values = {"labelled/bound": -7, "classification": 3, "unlabelled/bound": -11, "consistency": 5,
+              "interpolation": 19, "unlabelled/entropy": 13, "unlabelled/balance": 17}
+    objective = building.objective(classification_weight=2.0, consistency="vat", consistency_weight=10.0,
+                                   interpolation_weight=4.0, entropy_weight=0.5, balance_weight=3.0)
+    adgm = building.model()
+    batch = building.batch_of(*building.batch(adgm, 2, 3), objective, building.seed(1))
+
+    def total(warmth):
+        terms = loss.terms(adgm, batch, objective, building.seed(1), warmth=loss.Warmth(1.0, warmth))
+        of_one = [t._replace(values=tf.fill(t.values.shape, float(values.get(t.name, 1e6)))) for t in terms]
+        assert set(values) <= {t.name for t in terms}
+        return loss.total(of_one, {"labelled": 2, "unlabelled": 3, "all": 5})
+
+    on_q_y = 10 * 5 + 4 * 19 + 0.5 * 13 + 3 * 17
+    np.testing.assert_allclose(total(1.0)[0], 7 + 2 * 3 + 11 + on_q_y, rtol=1e-6)
+    np.testing.assert_allclose(total(0.1)[0], 7 + 2 * 3 + 11 + 0.1 * on_q_y, rtol=1e-6)
+    np.testing.assert_allclose(total(tf.constant(0.1))[0], 7 + 2 * 3 + 11 + 0.1 * on_q_y, rtol=1e-6)
+    for name, mean in total(1.0)[1].items():
+        np.testing.assert_allclose(mean, values.get(name, mean), rtol=1e-6)
+
+
+def test_a_mean_is_over_the_examples_of_all_replicas():
+    """The share of one replica: the sum over its own examples, divided by how many all of them have."""
+    terms = [loss.Term("one", tf.constant([1.0, 2.0]), "labelled", 3.0),
+             loss.Term("two", tf.constant([4.0]), "unlabelled", -1.0),
+             loss.Term("kept", tf.constant([8.0, 8.0]), "all")]
+    found, means = loss.total(terms, {"labelled": 4, "unlabelled": 2, "all": 6})
+    assert {k: float(v) for k, v in means.items()} == {"one": 0.75, "two": 2.0, "kept": pytest.approx(16 / 6)}
+    assert float(found) == 3 * 0.75 - 2
+    assert float(loss.total(terms[2:], {"all": 6})[0]) == 0
 
 
 def test_labelled_and_unlabelled_examples_see_the_a_that_classifies_them():

@@ -8,8 +8,8 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf.model.family import CLASSIFIERS
 from adgm_tf.runs import stored
+from adgm_tf.training.systems import CLASSIFIERS
 
 pytestmark = pytest.mark.process
 

@@ -8,7 +8,7 @@ import process
 import pytest
 
 from adgm_tf.host import files
-from adgm_tf.model import family
+from adgm_tf.training.systems import FITTED
 
 pytestmark = pytest.mark.process
 
@@ -26,11 +26,11 @@ def finished(tmp_path_factory):
     in_vain = ("--latent_dim=5", "--num_steps=7")
     started = {name: process.start("train", *DIGITS, *in_vain, f"--model={name}", f"--run_dir=runs/{name}/0",
                                    cwd=cwd)
-               for name in family.FITTED}
+               for name in FITTED}
     return cwd, {name: child.wait() for name, child in started.items()}
 
 
-@pytest.mark.parametrize("name", family.FITTED)
+@pytest.mark.parametrize("name", FITTED)
 def test_run_directory(finished, name):
     cwd, done = finished
     assert done[name].code == 0, done[name]
@@ -55,7 +55,7 @@ def test_report_collects_them(finished):
     cwd, _ = finished
     done = process.forked("report", "--runs=runs/*/*", cwd=cwd)
     assert done.code == 0, done
-    for name in family.FITTED:
+    for name in FITTED:
         assert f"| {name} | 1 | 0 |" in done.out
 
 
@@ -123,7 +123,7 @@ def test_first_worker_alone_fits(tmp_path):
 
 def test_fewer_examples_than_neighbours_are_enough(tmp_path):
     few = ("--dataset=moons", "--num_labels=6", "--num_unlabelled=0")
-    for name in family.FITTED:
+    for name in FITTED:
         done = train(tmp_path, f"--model={name}", *few, f"--run_dir={name}")
         assert done.code == 0 or process.is_one_error(done), done
     assert (tmp_path / "label_spreading" / "results.json").is_file()

@@ -16,6 +16,7 @@ from adgm_tf import config as config_lib
 from adgm_tf.data import catalogue
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.model import seeds
+from adgm_tf.objectives import loss
 from adgm_tf.runs import stored
 from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import schedules
@@ -53,7 +54,8 @@ def take_steps_of_two(trainer, splits):
         for replica in map(tf.constant, range(2)):
             seed = seeds.fold(trainer.seed, step, replica)
             batch = batches.take(trainer.arrays, rows, replica, seed)
-            shares.append(trainer.loss_and_gradients(batch, seed, schedules.warm_up(step, config.kl_warmup_steps))[1])
+            warmth = loss.Warmth(schedules.warm_up(step, config.kl_warmup_steps))
+            shares.append(trainer.loss_and_gradients(batch, seed, warmth)[1])
         gradients = [a + b + v / plan.num_train for a, b, v in zip(*shares, variables, strict=True)]
         gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm)
         trainer.optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -9,13 +9,15 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from adgm_tf import config as config_lib
+from adgm_tf.baselines import ladder, vat
 from adgm_tf.config import Config
 from adgm_tf.host import errors
 from adgm_tf.model import engine, seeds
+from adgm_tf.model.contract import Batch
 from adgm_tf.model.family import FAMILY
-from adgm_tf.training import plan, step
-from adgm_tf.training.feed import Batch
+from adgm_tf.model.features import FeaturesOfM1
+from adgm_tf.objectives import loss
+from adgm_tf.training import plan, step, systems
 
 SMALL = dict(num_labels="6", labelled_batch_size=4, unlabelled_batch_size=6, hidden_units=(9,), auxiliary_dim=3,
              latent_dim=4, weight_prior=True, clip_norm=5.0)
@@ -44,7 +46,7 @@ def whole_batch(built):
 @contextlib.contextmanager
 def noise_of_the_row_alone(monkeypatch):
     """Draws depend on what is drawn from alone, so that a row sees the same noise in any batch."""
-    def draw(q, num_samples, seed, *_):
+    def draw(q, num_samples, seed, **_):
         z = tf.sin(37 * q.mean() + tf.range(num_samples, dtype=tf.float32)[:, None, None, None])
         return q.mean() + q.stddev() * z
 
@@ -59,13 +61,20 @@ def additive(built, terms):
     return [v for name, v in zip(built.term_names, terms.numpy(), strict=True) if name != "unlabelled/balance"]
 
 
+def some_of(batch, labelled, unlabelled):
+    """Some of the labelled and some of the unlabelled examples."""
+    count = len(batch.y)
+    parts = batch.part(slice(0, count)).part(labelled), batch.part(slice(count, None)).part(unlabelled)
+    return Batch(*(tf.concat([getattr(p, name) for p in parts], 0) for name in ("seen", "x")), None, batch.y[labelled])
+
+
 def test_the_shares_of_replicas_add_up_to_the_whole(monkeypatch):
     built = trainer(model="sdgm", num_samples=2, consistency="vat", consistency_radius=0.5)
-    batch, one = whole_batch(built), tf.constant(1.0)
-    halves = [Batch(*(tf.split(v, 2)[i] for v in batch)) for i in range(2)]
+    batch = whole_batch(built)
+    halves = [some_of(batch, slice(2 * i, 2 * i + 2), slice(3 * i, 3 * i + 3)) for i in range(2)]
     with noise_of_the_row_alone(monkeypatch):
-        terms, gradients = built.loss_and_gradients(batch, built.seed, one)
-        shares = [built.loss_and_gradients(half, built.seed, one) for half in halves]
+        terms, gradients = built.loss_and_gradients(batch, built.seed, loss.WARM)
+        shares = [built.loss_and_gradients(half, built.seed, loss.WARM) for half in halves]
     np.testing.assert_allclose(additive(built, shares[0][0] + shares[1][0]), additive(built, terms), rtol=1e-4)
     for first, second, whole in zip(shares[0][1], shares[1][1], gradients, strict=True):
         np.testing.assert_allclose(first + second, whole, rtol=1e-3, atol=1e-4 * np.abs(whole).max())
@@ -73,18 +82,17 @@ def test_the_shares_of_replicas_add_up_to_the_whole(monkeypatch):
 
 def test_uneven_shares_add_up_as_well(monkeypatch):
     built = trainer(model="sdgm")
-    batch, one = whole_batch(built), tf.constant(1.0)
-    parts = [Batch(batch.x_labelled[:1], batch.y[:1], batch.x_unlabelled[:4]),
-             Batch(batch.x_labelled[1:], batch.y[1:], batch.x_unlabelled[4:])]
+    batch = whole_batch(built)
+    parts = [some_of(batch, slice(1), slice(4)), some_of(batch, slice(1, None), slice(4, None))]
     with noise_of_the_row_alone(monkeypatch):
-        terms, _ = built.loss_and_gradients(batch, built.seed, one)
-        shares = [built.loss_and_gradients(part, built.seed, one)[0] for part in parts]
+        terms, _ = built.loss_and_gradients(batch, built.seed, loss.WARM)
+        shares = [built.loss_and_gradients(part, built.seed, loss.WARM)[0] for part in parts]
     np.testing.assert_allclose(additive(built, shares[0] + shares[1]), additive(built, terms), rtol=1e-4)
 
 
 def test_terms_are_means_over_the_examples_that_they_are_of():
     built = trainer(model="sdgm", consistency="vat", consistency_weight=0.7)
-    terms, _ = built.loss_and_gradients(whole_batch(built), built.seed, tf.constant(1.0))
+    terms, _ = built.loss_and_gradients(whole_batch(built), built.seed, loss.WARM)
     report = dict(zip(built.term_names, terms.numpy(), strict=True))
     expected = (-report["labelled/bound"] + built.plan.classification_weight * report["classification"]
                 - report["unlabelled/bound"] + built.config.consistency_weight * report["consistency"])
@@ -100,7 +108,7 @@ def test_the_update_follows_the_clipped_gradient_of_the_loss_and_the_weight_prio
     before = [v.numpy() for v in built.model.trainable_variables]
     seed = seeds.fold(built.seed, tf.constant(0, tf.int64), tf.constant(0))
     batch = built.batches.take(built.arrays, building.rows(built.batches, 0), tf.constant(0), seed)
-    _, gradients = built.loss_and_gradients(batch, seed, tf.constant(1.0))
+    _, gradients = built.loss_and_gradients(batch, seed, loss.WARM)
     if weight_prior:
         gradients = [g + v / 60 for g, v in zip(gradients, before, strict=True)]
     norm = float(tf.linalg.global_norm(gradients))
@@ -217,10 +225,13 @@ def test_pixels_are_binarised_for_the_bernoulli_likelihood_unless_told_otherwise
 
 
 @pytest.mark.parametrize("binarization", ["auto", "none"])
-def test_the_second_stage_draws_pixels_as_the_first_did(tmp_path, binarization):
-    config_lib.write(Config(model="m1", binarization=binarization), tmp_path)
-    config = Config(**SMALL, model="m2", features_run=str(tmp_path))
-    assert step.binarizes(config, building.split(config, building.images())) is (binarization == "auto")
+def test_the_second_stage_draws_pixels_as_the_first_did(binarization):
+    first = Config(**SMALL, model="m1", binarization=binarization)
+    splits = building.split(first, building.images())
+    features = FeaturesOfM1(engine.build(first, splits), binarizes=step.binarizes(first, splits))
+    for binary, expected in (("auto", binarization == "auto"), ("none", False), ("bernoulli", True)):
+        second = Config(**SMALL, model="m2", features_run="there", binarization=binary)
+        assert step.binarizes(second, splits, features) is expected
 
 
 def test_real_vectors_cannot_be_binarised():
@@ -231,10 +242,35 @@ def test_real_vectors_cannot_be_binarised():
 
 def test_the_trainer_draws_what_the_configuration_says():
     built = trainer(num_samples=3, num_importance_samples=2, top_k=2, consistency_radius=0.25, consistency_weight=4.0)
-    for field in dataclasses.fields(built.objective):
-        if field.name != "classification_weight":
-            assert getattr(built.objective, field.name) == getattr(built.config, field.name)
-    assert built.objective.classification_weight == built.plan.classification_weight
+    assert built.config.classification_weight is None
+    alpha = built.plan.classification_weight
+    assert built.options == dataclasses.replace(built.config, classification_weight=alpha)
+
+
+@pytest.mark.parametrize("name", [*FAMILY, *systems.CLASSIFIERS])
+@pytest.mark.parametrize("num_labels", ["6", "all", "0"])
+def test_the_names_of_the_terms_are_known_beforehand(name, num_labels, monkeypatch):
+    """The names of the one trace are those of the terms, and each value has the size that its `of` says."""
+    monkeypatch.setattr(vat, "HIDDEN_UNITS", (9,))
+    monkeypatch.setattr(ladder, "HIDDEN_UNITS", (9,))
+    if (name in systems.CLASSIFIERS and num_labels == "0") or (FAMILY.get(name) and FAMILY[name].q_y is None
+                                                               and num_labels == "all"):
+        pytest.skip("there is nothing to learn from")
+    built = trainer(model=name, num_labels=num_labels, consistency="vat")
+    found = built.system.terms(built.model, whole_batch(built), built.options, built.seed)
+    assert built.term_names == (*(term.name for term in found), "loss")
+    assert built.names == (*built.term_names, "weight_prior", "gradient_norm", "learning_rate")
+    for term in found:
+        assert built.sizes[term.of] > 0
+        assert term.values.shape == (built.sizes[term.of],) or (term.values.shape == (1,) and not float(term.values[0]))
+
+
+def test_the_trace_of_the_names_moves_nothing():
+    built = trainer(normalization="batch")
+    averages = [v for c in built.model.conditionals.values() for v in c.non_trainable_variables]
+    assert averages
+    for variable in averages:
+        np.testing.assert_array_equal(variable, np.full(variable.shape, "variance" in variable.name))
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -267,16 +303,18 @@ def test_an_order_that_gives_labels_away_is_remarked_on():
 
 
 def test_what_a_classifier_leaves_aside_is_remarked_on():
-    given = dict(hidden_units=(7,), num_samples=3, consistency_weight=2.0)
-    assert plan.remarks(Config(model="vat", **given)) == ["vat does not use hidden_units, num_samples"]
-    assert plan.remarks(Config(model="sdgm", **given)) == []
+    given = dict(num_labels="6", hidden_units=(7,), num_samples=3, consistency_weight=2.0)
+    configs = {name: Config(model=name, **given) for name in ("vat", "sdgm")}
+    notes = {name: plan.make(config, building.split(config)).notes for name, config in configs.items()}
+    assert notes["vat"][-1] == "vat does not use hidden_units, num_samples"
+    assert not any("does not use" in line for line in notes["sdgm"])
 
 
 def test_a_wide_start_of_the_auxiliary_says_something_of_x_and_a_narrow_one_nothing():
     kl = {}
     for start in ("narrow", "wide"):
         config = Config(model="adgm", auxiliary_start=start, consistency="none", class_sum="exact", **SMALL)
-        built = engine.build(config, (4,), False, 3)
+        built = engine.build(config, building.Spec((4,), 3))
         kl[start] = built.kl_per_unit(building.examples(50, dim=4), building.seed(1))["a"].numpy() / 50
     assert kl["narrow"].max() < 1e-3
     assert kl["wide"].min() > 0.01

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from adgm_tf.data import bundled, folders, npz, source, tables, tfds
 from adgm_tf.data import rows as rows_lib
 from adgm_tf.data.preprocess import Preprocess
@@ -9,8 +11,20 @@ from adgm_tf.host import errors, files
 from adgm_tf.options import ReadOptions
 
 SOURCES = {"mnist5k": bundled.mnist5k, "digits": bundled.digits, "moons": bundled.moons}
+BUILT_IN = frozenset(SOURCES)
 ALIASES = {"mnist": "tfds:mnist"}
 OWN = {"csv": tables.load, "parquet": tables.load, "npz": npz.load, "folder": folders.load}
+
+
+def register(name: str, load: Callable[[str, str], source.Source]) -> None:
+    """Adds a data set of one's own: a function from its name and the folder of data to a source.
+
+    Raises:
+      UserError: the name is that of a bundled data set.
+    """
+    if name in BUILT_IN or name in ALIASES:
+        raise errors.UserError(f"dataset={name}: is taken")
+    SOURCES[name] = load
 
 
 def load(name: str, data_dir: str = "", options: ReadOptions | None = None) -> source.Source:

@@ -43,8 +43,8 @@ class Examples:
         """Those whose labels are known: the others take part in no error."""
         return self if np.all(self.y != UNKNOWN) else self.take(self.y != UNKNOWN)
 
-    def take(self, rows: np.ndarray) -> Examples:
-        """Returns the examples at the positions or the mask `rows`."""
+    def take(self, rows: np.ndarray | slice) -> Examples:
+        """Returns the examples at the positions, the mask or the slice `rows`."""
         return Examples(rows_of(self.x, rows), self.y[rows], self.index[rows])
 
     def drawn(self, count: int) -> Examples:

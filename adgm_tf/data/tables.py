@@ -57,6 +57,19 @@ def of_frame(name: str, frame: Any, options: ReadOptions) -> source.Source:
     return own.made(name, columns.typed(features, found, what), names, test, columns=found, remarks=remarks)
 
 
+def of_rows(name: str, frame: Any, names: np.ndarray, options: ReadOptions) -> source.Source:
+    """Returns the source of a DataFrame without labels in it, whose labels are `names` [N]; all rows are of training.
+
+    Raises:
+      UserError: what is in it cannot be understood.
+    """
+    check_names(list(frame.columns), f"dataset={name}")
+    found = columns.infer(frame, options, names)
+    remarks = [*own.remarks_on(names, ""), *(column.remark for column in found if column.remark)]
+    typed = columns.typed(frame, found, f"dataset={name}")
+    return own.made(name, typed, names, np.zeros(len(frame), bool), columns=found, remarks=remarks)
+
+
 def label_column(names: Sequence[str], options: ReadOptions, what: str) -> tuple[str, list[str]]:
     """Returns the column of labels among `names`, and a line that says so where it was guessed.
 

@@ -165,7 +165,7 @@ class GenerativeModel(tf.Module):
 
     def terms(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, "#K #B S"] | None, auxiliary: Auxiliary,
               seed: tf.Tensor, phase: Phase = Phase.EVALUATE, *, shared_noise: bool = False,
-              seen: Float[tf.Tensor, "B S"] | None = None,
+              seen: Float[tf.Tensor, "B seen"] | None = None,
               observed: Float[tf.Tensor, "B D"] | None = None) -> Terms:
         """The terms of log p(x,y,z,a) - log q(a|x) - log q(z|.), z ~ q(z|.) drawn inside.
 
