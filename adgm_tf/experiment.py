@@ -12,6 +12,7 @@ what no other has taken.
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from absl import flags
 
@@ -67,7 +68,8 @@ def main(name: str = "") -> None:
         conducting.run(experiment, asked, cores, values.jobs, train=not values.collect)
 
 
-def _asked():  # noqa: ANN202
+def _asked() -> Any:
+    """What the flags ask for: a `planning.Asked`."""
     from adgm_tf.experiments import planning
     values = flags.FLAGS
     given = config_lib.given_flags(values)

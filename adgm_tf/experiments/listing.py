@@ -23,7 +23,8 @@ _OTHERS = (
     Experiment("minutes_to_error", "Steps and minutes to 5 and to 3 % test error, topk against exact, the same seeds.",
                tuple(Row(name, "minutes_to_error", ("minutes_to_error/flags.txt",), (f"--class_sum={name}",))
                      for name in SUMS), splits=(0, 1, 2), outputs=(
-                   Measured("minutes_to_error/step_seconds.json", ("--only=defaults_topk,defaults_exact", "--rounds=9")),
+                   Measured("minutes_to_error/step_seconds.json",
+                            ("--only=defaults_topk,defaults_exact", "--rounds=9")),
                    Curves("minutes_to_error/curves.png", "minutes_to_error/curves.csv", "minutes_to_error", SUMS,
                           reached=(5.0, 3.0), step_seconds="minutes_to_error/step_seconds.json"))),
     Experiment("quickstart", "The quickstart's training on three splits, beside LabelSpreading, and what it draws.",

@@ -158,7 +158,8 @@ def _step_seconds(path: pathlib.Path, rows: Sequence[str]) -> dict[str, float]:
     if not path.is_file():
         return {}
     cases = files.read_json(path, "step_seconds").get("cases", {})
-    return {row: cases[f"defaults_{row}"]["milliseconds"]["median"] / 1000 for row in rows if f"defaults_{row}" in cases}
+    names = {row: f"defaults_{row}" for row in rows}
+    return {row: cases[name]["milliseconds"]["median"] / 1000 for row, name in names.items() if name in cases}
 
 
 @dataclasses.dataclass(frozen=True)

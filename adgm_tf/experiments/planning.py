@@ -158,7 +158,8 @@ def of_data(asked: Asked) -> tuple[str, ...]:
 
 def _has_likelihood(run_dir: pathlib.Path) -> bool:
     """Whether log p(x) of the test images has been estimated with the last weights of the run."""
-    path, finished = run_dir / "evaluation" / f"test-importance{tables.LIKELIHOOD_SAMPLES}.json", run_dir / "results.json"
+    path = run_dir / "evaluation" / f"test-importance{tables.LIKELIHOOD_SAMPLES}.json"
+    finished = run_dir / "results.json"
     if not path.is_file() or not finished.is_file():
         return False
     return files.read_json(path, "runs").get("step") == files.read_json(finished, "runs").get("steps")

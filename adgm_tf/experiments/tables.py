@@ -136,8 +136,10 @@ def read_table(path: os.PathLike | str, columns: Sequence[str], counter: str) ->
     except (OSError, ValueError, KeyError):
         fits = False
     if not fits:
+        words = [column for column in columns if column in TEXT]
         raise errors.UserError(f"csv={path}: must be a CSV file with {', '.join(needed)} in every line, of the columns "
-                               f"{', '.join(columns)}; all but {', '.join(c for c in columns if c in TEXT)} are numbers, {', '.join(whole)} whole ones")
+                               f"{', '.join(columns)}; all but {', '.join(words)} are numbers, {', '.join(whole)} whole "
+                               "ones")
     return table
 
 
