@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from adgm_tf.experiments import tables
 from adgm_tf.host import errors
@@ -29,15 +30,15 @@ class Difference:
     count: int
 
 
-def paired(one: Sequence[float], other: Sequence[float]) -> Difference:
-    """Returns the mean of d = one - other with its 95 % interval, mean(d) -+ t(n - 1) sd(d) / sqrt(n).
+def paired(one: Float[np.ndarray, " N"], other: Float[np.ndarray, " N"]) -> Difference:
+    """Returns the mean of d = one - other with its 95 % interval, mean(d) -+ t(N - 1) sd(d) / sqrt(N).
 
     Args:
-      one: [n], in the order of `other`: a value a split.
-      other: [n].
+      one: a value a split, N of them.
+      other: the same splits in the same order.
     """
     from scipy import stats
-    d = np.asarray(one, float) - np.asarray(other, float)
+    d = one - other
     if len(d) < 2:
         return Difference(float(d.mean()), math.nan, math.nan, len(d))
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d))
@@ -69,7 +70,7 @@ def differences(lines: Sequence[Mapping[str, Any]], one: str, other: str) -> dic
     for column in COMPARED:
         both = pd.concat([left[column], right[column]], axis=1).dropna()
         if len(both):
-            found[column] = paired(both.iloc[:, 0], both.iloc[:, 1])
+            found[column] = paired(*both.to_numpy(float).T)
     return found
 
 

@@ -58,7 +58,7 @@ def _on(core: int | None) -> Iterator[None]:
 
 @dataclasses.dataclass
 class _Child:
-    """A process, and the number that a signal to stop it has."""
+    """A process that was started here."""
 
     process: subprocess.Popen
 
@@ -139,18 +139,15 @@ def call(command: Sequence[str], core: int | None = None, capture: bool = False)
 class _Running:
     """A job on one of the places side by side: the lock on it, the step that runs and those to come."""
 
-    def __init__(self, job: Job, core: int | None, log: pathlib.Path | None):
-        self.job, self._core, self._log = job, core, log
+    def __init__(self, job: Job, lock: contextlib.ExitStack, core: int | None, log: pathlib.Path | None):
+        self.job, self.lock, self._core, self._log = job, lock, core, log
         self._steps: Iterator[Step] = iter(job.steps)
         self.child: _Child | None = None
-        self.began = False
 
     def advance(self) -> bool:
         """Starts the next step that is not done; returns whether there is one."""
-        self.child = None
         for step in self._steps:
             if not step.done():
-                self.began = True
                 self.child = self._started(step)
                 return True
         return False
@@ -183,65 +180,75 @@ def run(jobs: Sequence[Job], cores: Sequence[int] = (), width: int = 1,
     Raises:
       KeyboardInterrupt: a signal came, here or to one of the processes; all have been stopped.
     """
-    waiting, failed, active = collections.deque(jobs), [], {}
-    with _hanging_up_stops(), contextlib.ExitStack() as all_locks:
+    waiting = collections.deque(jobs)
+    with _hanging_up_stops(), contextlib.ExitStack() as locks:
+        places = _Places(list(cores), width > 1, after, locks)
         try:
-            while waiting or active:
+            while waiting or places.running:
                 for place in range(width):
-                    while waiting and place not in active:
-                        _begin(waiting.popleft(), place, cores, width > 1, active, all_locks)
-                ended = [place for place, (running, _) in active.items() if running.child.process.poll() is not None]
+                    while waiting and place not in places.running:
+                        places.begin(place, waiting.popleft())
+                ended = [place for place, one in places.running.items() if one.child.process.poll() is not None]
                 for place in ended:
-                    _end(place, active, failed, after)
-                if active and not ended:
+                    places.end(place)
+                if places.running and not ended:
                     time.sleep(SECONDS_BETWEEN_LOOKS)
         except BaseException as stop:
             number = _number(stop) if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM
-            _stop([running.child for running, _ in active.values() if running.child], number)
+            _stop([one.child for one in places.running.values() if one.child], number)
             raise
-    return failed
+    return places.failed
 
 
-def _begin(job: Job, place: int, cores: Sequence[int], logged: bool, active: dict, locks: contextlib.ExitStack) -> None:
-    """Takes a job, unless another process has it or it is done."""
-    lock = contextlib.ExitStack()
-    locks.push(lock)
-    try:
-        lock.enter_context(files.locked(job.run_dir.with_name(f".{job.run_dir.name}"), wait=False))
-    except BlockingIOError:
-        print(f"{job.run_dir}: another process is at it", flush=True)
-        return
-    log = job.run_dir.with_name(f"{job.run_dir.name}.log") if logged else None
-    running = _Running(job, cores[place % len(cores)] if cores else None, log)
-    # A signal must not come between the start of a process and the note of it.
-    with interrupts.put_off():
-        if running.advance():
-            active[place] = running, lock
-    if place in active:
-        print(f"{job.run_dir}" + (f": begun, {log} has what it says" if log else ""), flush=True)
-    else:
-        print(f"{job.run_dir}: finished before", flush=True)
-        lock.close()
+class _Places:
+    """What runs side by side, and what has failed."""
 
+    def __init__(self, cores: list[int], logged: bool, after: Callable[[Job], None], locks: contextlib.ExitStack):
+        self.running: dict[int, _Running] = {}
+        self.failed: list[str] = []
+        self._cores, self._logged, self._after, self._locks = cores, logged, after, locks
 
-def _end(place: int, active: dict, failed: list[str], after: Callable[[Job], None]) -> None:
-    """Takes note of a process that has ended, and goes on to the next step of its job."""
-    running, lock = active[place]
-    if running.child.stopped_by:
-        raise KeyboardInterrupt(running.child.stopped_by)
-    if running.child.process.returncode:
-        failed.append(str(running.job.run_dir))
-        print(f"{running.job.run_dir}: failed{running.problem()}", flush=True)
-    else:
-        with interrupts.put_off():
-            more = running.advance()
-        if more:
-            return
-        print(f"{running.job.run_dir}: done", flush=True)
+    def begin(self, place: int, job: Job) -> None:
+        """Takes a job, unless another process has it or it is done."""
+        lock = contextlib.ExitStack()
+        self._locks.push(lock)
         try:
-            after(running.job)
-        except errors.UserError as error:
-            failed.append(str(running.job.run_dir))
-            print(f"{running.job.run_dir}: {error}", flush=True)
-    del active[place]
-    lock.close()
+            lock.enter_context(files.locked(job.run_dir.with_name(f".{job.run_dir.name}"), wait=False))
+        except BlockingIOError:
+            print(f"{job.run_dir}: another process is at it", flush=True)
+            return
+        log = job.run_dir.with_name(f"{job.run_dir.name}.log") if self._logged else None
+        one = _Running(job, lock, self._cores[place % len(self._cores)] if self._cores else None, log)
+        # A signal must not come between the start of a process and the note of it.
+        with interrupts.put_off():
+            if one.advance():
+                self.running[place] = one
+        if place in self.running:
+            print(f"{job.run_dir}" + (f": begun, {log} has what it says" if log else ""), flush=True)
+        else:
+            print(f"{job.run_dir}: finished before", flush=True)
+            lock.close()
+
+    def end(self, place: int) -> None:
+        """Takes note of a process that has ended, and goes on to the next step of its job."""
+        one = self.running[place]
+        if one.child.stopped_by:
+            raise KeyboardInterrupt(one.child.stopped_by)
+        if one.child.process.returncode:
+            self._fail(one.job, f"failed{one.problem()}")
+        else:
+            with interrupts.put_off():
+                more = one.advance()
+            if more:
+                return
+            print(f"{one.job.run_dir}: done", flush=True)
+            try:
+                self._after(one.job)
+            except errors.UserError as error:
+                self._fail(one.job, str(error))
+        del self.running[place]
+        one.lock.close()
+
+    def _fail(self, job: Job, why: str) -> None:
+        self.failed.append(str(job.run_dir))
+        print(f"{job.run_dir}: {why}", flush=True)

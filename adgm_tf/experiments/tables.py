@@ -138,8 +138,8 @@ def read_table(path: os.PathLike | str, columns: Sequence[str], counter: str) ->
     if not fits:
         words = [column for column in columns if column in TEXT]
         raise errors.UserError(f"csv={path}: must be a CSV file with {', '.join(needed)} in every line, of the columns "
-                               f"{', '.join(columns)}; all but {', '.join(words)} are numbers, {', '.join(whole)} whole "
-                               "ones")
+                               f"{', '.join(columns)}; all but {', '.join(words)} are numbers, {', '.join(whole)} "
+                               "whole ones")
     return table
 
 
