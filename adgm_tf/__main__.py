@@ -8,7 +8,7 @@ import pathlib
 import runpy
 import sys
 
-COMMANDS = ("train", "evaluate", "sample", "export", "report", "benchmark")
+COMMANDS = ("train", "evaluate", "sample", "export", "report", "experiment", "benchmark")
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def _usage() -> str:
     lines = ["adgm COMMAND --flags; adgm COMMAND --help lists the flags.", ""]
     for name in COMMANDS:
         source = pathlib.Path(__file__).with_name(f"{name}.py").read_text()
-        lines.append(f"  {name:<10} {ast.get_docstring(ast.parse(source)).splitlines()[0]}")
+        lines.append(f"  {name:<11} {ast.get_docstring(ast.parse(source)).splitlines()[0]}")
     return "\n".join(lines)
 
 

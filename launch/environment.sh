@@ -1,5 +1,4 @@
-# Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON;
-# `keep_to_core N` keeps what a script starts from then on to one core; `claimed FILE` shares work between scripts.
+# Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON.
 # EXTRA names extras to install too, such as test or test,export; $PYTHON chooses the Python that makes the environment, the
 # newest of those that will do if it names none; $VENV where it goes.
 
@@ -39,16 +38,3 @@ if [ -z "$(find "$VENV" -maxdepth 1 -name ".installed-${EXTRA:-*}" -newer "$ROOT
   touch "$stamp"
 fi
 exec 8>&-
-
-keep_to_core() {
-  taskset -c -p "$1" $$ >/dev/null
-  export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
-}
-
-# Whether no other script holds FILE; it is ours then until the next call, or until what we started ends.
-claimed() {
-  mkdir -p "$(dirname "$1")"
-  command -v flock >/dev/null || return 0
-  exec 9>"$1"
-  flock -n 9
-}

@@ -58,7 +58,7 @@ def test_an_export_that_is_stopped_leaves_nothing(digits, number):
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("entry", ["train", "evaluate", "sample", "export"])
+@pytest.mark.parametrize("entry", ["train", "evaluate", "sample", "export", "experiment"])
 def test_help_imports_nothing_heavy_and_lists_every_flag(tmp_path, entry):
     done = process.run(entry, "--help", cwd=tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.code == 0
@@ -67,8 +67,8 @@ def test_help_imports_nothing_heavy_and_lists_every_flag(tmp_path, entry):
     heavy = {"tensorflow", "tensorflow_probability", "tf_keras", "numpy", "pandas", "matplotlib", "sklearn"}
     assert not imported & heavy
     assert f"python -m adgm_tf.{entry}" in done.out
-    wanted = {f.name for f in dataclasses.fields(config_lib.Config)} if entry == "train" else {
-        "run_dir", "weights", "data_dir"}
+    wanted = {"train": {f.name for f in dataclasses.fields(config_lib.Config)},
+              "experiment": {"row", "split", "jobs", "core", "redraw"}}.get(entry, {"run_dir", "weights", "data_dir"})
     for name in wanted:
         assert f"  --{name}:" in done.out or f"  --[no]{name}:" in done.out
 

@@ -7,6 +7,7 @@ import pytest
 
 from adgm_tf import config
 from adgm_tf.experiments import tables
+from adgm_tf.experiments.listing import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -25,9 +26,9 @@ def test_result_tables_are_those_of_the_results(path):
     others = path.with_name("published.csv")
     published = tables.read_published(others) if others.is_file() else {}
     own = path.with_name("README.md")
-    assert tables.markdown(tables.read(path), published) in README + (own.read_text() if own.is_file() else "")
+    assert tables.markdown(tables.read(path), published) in own.read_text()
     assert (path.parent / "environment.json").is_file()
-    assert (path.parent / "run.sh").is_file() or path.parent.with_suffix(".sh").is_file()
+    assert path.parent.name in EXPERIMENTS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
@@ -51,6 +52,8 @@ def test_what_a_document_names_exists(document):
         assert (document.parent / link).exists(), link
     for module in re.findall(r"-m (adgm_tf[\w.]*)", text):
         assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+    for name in re.findall(r"adgm_tf\.experiment (\w+)", text):
+        assert name in EXPERIMENTS or name == "NAME", name
     for script in re.findall(r"(?<![\w/])((?:launch|\.ci)/[\w./]+)", text):
         assert (ROOT / script.rstrip(".")).exists(), script
 
@@ -58,8 +61,8 @@ def test_what_a_document_names_exists(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_flags_that_a_document_names_exist(document):
     defined = {field.name for field in dataclasses.fields(config.Config)} | OF_OTHERS
-    for entry_point in ROOT.glob("adgm_tf/*.py"):
-        defined |= set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', entry_point.read_text()))
+    for source in ROOT.glob("adgm_tf/**/*.py"):
+        defined |= set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source.read_text()))
     for script in ROOT.glob("launch/**/*.sh"):
         defined |= set(re.findall(r"--(\w+)", script.read_text()))
     assert set(re.findall(r"--(\w+)", document.read_text())) <= defined

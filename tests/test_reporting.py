@@ -247,6 +247,38 @@ def test_rows_may_be_named_by_numbers(tmp_path):
     assert [x["row"] for x in lines] == ["100", "20", "nan"]
 
 
+def test_a_line_says_what_it_was_made_with(tmp_path):
+    versions = {"versions": {"adgm_tf": "0.10.0"}}
+    finished(tmp_path / "a" / "0", split_seed=0, **versions, cpu="a  cpu")
+    finished(tmp_path / "a" / "1", split_seed=1, **versions, hardware={"cpu": "c", "gpus": ["a GPU", "a GPU"]})
+    finished(tmp_path / "a" / "2", split_seed=2, **versions, hardware=None)
+    (tmp_path / "a" / "1" / "config.json").write_text('{"compute_dtype": "bfloat16"}')
+    lines = tables.collect([f"{tmp_path}/a/*"])
+    assert [line.get("machine") for line in lines] == ["a cpu", "a GPU", None]
+    assert [line.get("compute_dtype") for line in lines] == [None, "bfloat16", None]
+    tables.write(lines, tmp_path / "results.csv")
+    assert {line["version"] for line in tables.read(tmp_path / "results.csv")} == {"0.10.0"}
+
+
+@pytest.mark.parametrize(("version", "steps", "marked"), [
+    ("0.1.0", 9, True), ("0.1.9", 9, True), ("0.2.0", 9, False), ("0.10.0", 9, False), ("1.0", 9, False),
+    ("0.1.0", 0, False), (None, 9, False)])
+def test_a_row_of_before_the_order_was_mended_is_marked(tmp_path, version, steps, marked):
+    lines = [{**line("old", 0, steps, 5.0), "version": version}, {**line("new", 0, 9, 5.0), "version": "0.2.0"}]
+    table = tables.markdown(lines).splitlines()
+    assert [text.split(" | ")[0] for text in table[2:4]] == ["| old †" if marked else "| old", "| new"]
+    assert table[4:] == (["", tables.MARKED] if marked else [])
+
+
+def test_lines_of_before_there_were_versions_stay_readable(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text("row,split_seed,seed,steps,test_error_percent\na,0,0,9,5.0\n")
+    lines = tables.merge_into(path, [{**line("a", 1, 9, 6.0), "version": "0.2.0", "machine": "x, y"}])
+    assert [x["split_seed"] for x in lines] == [0, 1]
+    assert path.read_text().splitlines()[1:] == ["a,0,0,5.0000,,,9,,,,,,,,,", 'a,1,0,6.0000,,,9,,,,,,,0.2.0,"x, y",']
+    assert tables.MARK not in tables.markdown(tables.read(path))
+
+
 @pytest.mark.process
 def test_the_entry_point_sets_what_was_published_beside_the_rows(runs):
     (runs / "published.csv").write_text("row,test_error_percent,source\nadgm,0.96,a poster\n")

@@ -1,1 +1,1 @@
-"""Experiments: tables and curves from results, and the benchmark."""
+"""Experiments: what they are, how they run, the tables and curves of their results, and the benchmark."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from adgm_tf.analysis import plots
@@ -83,7 +84,7 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
     path = pathlib.Path(path)
     with files.locked(path.parent):
         empty = pd.DataFrame(columns=COLUMNS)
-        stored = tables.read_table(path, COLUMNS, "step") if path.is_file() else empty
+        stored = read(path) if path.is_file() else empty
         points = merged(stored if keep else empty, found)
         if points.empty:
             raise errors.UserError("runs: none of them recorded a test error on the way; train with --track_test")
@@ -94,16 +95,38 @@ def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = 
     return points
 
 
-def reached(points: pd.DataFrame, thresholds: Sequence[float]) -> str:
-    """Returns, as Markdown, the first evaluation of each run whose test error is at most each threshold."""
+def read(path: os.PathLike | str) -> pd.DataFrame:
+    """Returns the points that a CSV file has.
+
+    Raises:
+      UserError: it is no table of points.
+    """
+    return tables.read_table(path, COLUMNS, "step")
+
+
+def reached(points: pd.DataFrame, thresholds: Sequence[float],
+            step_seconds: Mapping[str, float] | None = None) -> str:
+    """Returns, as Markdown, the first evaluation of each run whose test error is at most each threshold.
+
+    Args:
+      points: a line a point.
+      thresholds: test errors, %.
+      step_seconds: what a step of a row takes; if None, the minutes are those that the run took.
+    """
     lines = ["| row | split | test error at most, % | steps | minutes of training |", "|---|---|---|---|---|"]
     for (row, split, _), run in points.groupby(list(KEY), sort=False):
         for threshold in thresholds:
             below = run[run["test_error_percent"] <= threshold]
             first = below.loc[below["step"].idxmin()] if len(below) else None
-            when = "not reached | -" if first is None else f"{first['step']:,} | {first['seconds'] / 60:.1f}"
+            when = "not reached | -" if first is None else f"{first['step']:,} | {_minutes(first, step_seconds)}"
             lines.append(f"| {row} | {split} | {threshold:g} | {when} |")
     return "\n".join(lines)
+
+
+def _minutes(point: pd.Series, step_seconds: Mapping[str, float] | None) -> str:
+    if step_seconds is None:
+        return f"{point['seconds'] / 60:.1f}"
+    return f"{point['step'] * step_seconds[point['row']] / 60:.1f}" if point["row"] in step_seconds else "-"
 
 
 def curves(points: pd.DataFrame, kinds: Sequence[str], against: str = "epochs") -> list[plots.Curve]:
@@ -135,12 +158,20 @@ def draw(points: pd.DataFrame, kinds: Sequence[str], path: os.PathLike | str, lo
       log_dir: folder of TensorBoard logs that get the picture too, under the name of the file.
       against: key of AGAINST.
     """
-    label = "test error, %" if list(kinds) == ["test"] else "error, %"
-    picture = plots.curves(curves(points, kinds, against), AGAINST[against][-1], label)
-    plots.write_png(path, picture)
+    plots.write_png(path, _picture(points, kinds, against))
     if log_dir:
-        import tensorflow as tf
-        writer = tf.summary.create_file_writer(log_dir)
-        with writer.as_default(int(points["step"].max())):
-            tf.summary.image(pathlib.Path(path).stem, picture[None])
-        writer.close()
+        log(points, kinds, pathlib.Path(path).stem, log_dir, against)
+
+
+def log(points: pd.DataFrame, kinds: Sequence[str], name: str, log_dir: str, against: str = "epochs") -> None:
+    """Adds what `draw` draws to the TensorBoard logs in a folder."""
+    import tensorflow as tf
+    writer = tf.summary.create_file_writer(log_dir)
+    with writer.as_default(int(points["step"].max())):
+        tf.summary.image(name, _picture(points, kinds, against)[None])
+    writer.close()
+
+
+def _picture(points: pd.DataFrame, kinds: Sequence[str], against: str) -> np.ndarray:
+    label = "test error, %" if list(kinds) == ["test"] else "error, %"
+    return plots.curves(curves(points, kinds, against), AGAINST[against][-1], label)

@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -17,8 +18,10 @@ from adgm_tf.host import errors, files
 
 COLUMNS = ("row", "split_seed", "seed", "test_error_percent", "best_valid_test_error_percent",
            "transductive_error_percent", "steps", "seconds", "num_valid_labels", "test_bound_nats",
-           "median_of_last_20_test_error_percent", "log_likelihood_nats", "valid_error_percent")
+           "median_of_last_20_test_error_percent", "log_likelihood_nats", "valid_error_percent", "version", "machine",
+           "compute_dtype")
 WHOLE = ("split_seed", "seed", "steps", "num_valid_labels")
+TEXT = ("row", "version", "machine", "compute_dtype")
 CIRCUMSTANCES = ("versions", "hardware")
 KEY = ("row", "split_seed", "seed")
 SUMMARISED = {"test_error_percent": "test error %", "valid_error_percent": "validation error %",
@@ -28,6 +31,10 @@ SUMMARISED = {"test_error_percent": "test error %", "valid_error_percent": "vali
               "log_likelihood_nats": "log-likelihood, nats", "seconds": "seconds"}
 LAST = 20
 LIKELIHOOD_SAMPLES = 1000
+# The version since which the batches come in the right order, and the mark of rows with runs from before it.
+MENDED = (0, 2, 0)
+MARK = "†"
+MARKED = f"{MARK} Trained by a version before 0.2.0, in which the order of the batches was mended."
 
 
 def folders(patterns: Sequence[str]) -> list[pathlib.Path]:
@@ -76,7 +83,9 @@ def row_of(run_dir: pathlib.Path) -> str:
 
 def _line(run_dir: pathlib.Path) -> dict[str, Any]:
     line = {"row": row_of(run_dir), **files.read_json(run_dir / "results.json", "runs")}
-    for key in COLUMNS[1:]:
+    for key in COLUMNS:
+        if key in TEXT:
+            continue
         value, needed = line.get(key), key in (*KEY, "steps")
         kind, name = (int, "a whole number") if key in WHOLE else (int | float, "a number")
         fits = is_number(value) and isinstance(value, kind)
@@ -92,7 +101,18 @@ def _line(run_dir: pathlib.Path) -> dict[str, Any]:
              "num_importance_samples": LIKELIHOOD_SAMPLES}
     if all(evaluated.get(k) == v for k, v in asked.items()) and is_number(evaluated.get("log_likelihood_nats")):
         line["log_likelihood_nats"] = evaluated["log_likelihood_nats"]
-    return line
+    return line | _made_with(run_dir, line)
+
+
+def _made_with(run_dir: pathlib.Path, line: Mapping[str, Any]) -> dict[str, str]:
+    """Version, machine and type of the products of a run, where its files have them."""
+    path = run_dir / "config.json"
+    config = files.read_json(path, "runs") if path.is_file() else {}
+    versions, hardware = (line.get(key) if isinstance(line.get(key), dict) else {} for key in CIRCUMSTANCES)
+    gpus = hardware.get("gpus") if isinstance(hardware.get("gpus"), list) else []
+    found = {"version": versions.get("adgm_tf"), "machine": (gpus or [hardware.get("cpu")])[0],
+             "compute_dtype": config.get("compute_dtype")}
+    return {key: " ".join(value.split()) for key, value in found.items() if isinstance(value, str) and value.strip()}
 
 
 def is_number(value: Any) -> bool:
@@ -109,15 +129,17 @@ def read_table(path: os.PathLike | str, columns: Sequence[str], counter: str) ->
     needed = (*KEY, counter)
     whole = [column for column in columns if column in (*WHOLE, counter)]
     try:
-        table = pd.read_csv(path, dtype={"row": str}, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False, na_values=[""])
         fits = table[list(needed)].notna().all(axis=None) and set(table) <= set(columns) and all(
-            pd.api.types.is_numeric_dtype(table[column]) for column in table if column != "row") and all(
+            pd.api.types.is_numeric_dtype(table[column]) for column in table if column not in TEXT) and all(
             (table[column].dropna() % 1 == 0).all() for column in table if column in whole)
     except (OSError, ValueError, KeyError):
         fits = False
     if not fits:
+        words = [column for column in columns if column in TEXT]
         raise errors.UserError(f"csv={path}: must be a CSV file with {', '.join(needed)} in every line, of the columns "
-                               f"{', '.join(columns)}; all but row are numbers, {', '.join(whole)} whole ones")
+                               f"{', '.join(columns)}; all but {', '.join(words)} are numbers, {', '.join(whole)} "
+                               "whole ones")
     return table
 
 
@@ -137,7 +159,7 @@ def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, keep: bool =
     """
     keep = keep or any(other.name != pathlib.Path(path).name for other in pathlib.Path(path).parent.glob("*.csv"))
     others = _read_circumstances(path) if keep else []
-    files.write_text(path, _table(lines).to_csv(index=False, float_format="%.4f"))
+    files.write_text(path, frame(lines).to_csv(index=False, float_format="%.4f"))
     found = [{k: line[k] for k in CIRCUMSTANCES} for line in lines if CIRCUMSTANCES[0] in line]
     distinct = {json.dumps(entry, sort_keys=True) for entry in [*others, *found]}
     files.write_json(_circumstances(path), [json.loads(d) for d in sorted(distinct)])
@@ -199,7 +221,7 @@ def markdown(lines: Sequence[dict[str, Any]], published: Mapping[str, str] = Map
 
     The rows come in the order of the lines; a column that none of them has is left out.
     """
-    table = _table(lines)
+    table = frame(lines)
     shown = {column: name for column, name in SUMMARISED.items() if table[column].notna().any()}
     header = ["row", *(["published %"] if published else []), "runs", "steps", *shown.values()]
     rows = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
@@ -207,11 +229,19 @@ def markdown(lines: Sequence[dict[str, Any]], published: Mapping[str, str] = Map
         steps = " ".join(f"{s:,}" for s in sorted(set(group["steps"].dropna()))) or "-"
         cells = [_mean_and_deviation(group[column].dropna()) for column in shown]
         of_others = [published.get(row, "-")] if published else []
-        rows.append(f"| {' | '.join([row, *of_others, str(len(group)), steps, *cells])} |")
-    return "\n".join(rows)
+        marked = f"{row} {MARK}" if _is_of_old(group) else row
+        rows.append(f"| {' | '.join([marked, *of_others, str(len(group)), steps, *cells])} |")
+    return "\n".join([*rows, "", MARKED] if _is_of_old(table) else rows)
 
 
-def _table(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def _is_of_old(table: pd.DataFrame) -> bool:
+    """Whether a run was trained, in steps, by a version with the old order."""
+    trained = table[(table["steps"].fillna(0) > 0) & table["version"].notna()]
+    return any(tuple(map(int, re.findall(r"\d+", version)[:3])) < MENDED for version in trained["version"])
+
+
+def frame(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Returns lines as a table of COLUMNS."""
     return pd.DataFrame(lines).reindex(columns=COLUMNS).astype(dict.fromkeys(WHOLE, "Int64"))
 
 

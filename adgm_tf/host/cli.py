@@ -28,11 +28,17 @@ _MALLOC_PARAMETERS = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**
 flags.disclaim_key_flags()
 
 
-def run(main: Callable[[], None], doc: str) -> None:
-    """Parses the flags and calls `main`; a UserError or a file that cannot be used ends it in one line and status 2."""
+def run(main: Callable[..., None], doc: str, arguments: int = 0) -> None:
+    """Parses the flags and calls `main`; a UserError or a file that cannot be used ends it in one line and status 2.
+
+    Args:
+      main: called with what stands between the flags.
+      doc: what --help shows.
+      arguments: how many words may stand between the flags.
+    """
     def guarded(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]}: every option is a flag, --name=value")
+        if len(argv) > 1 + arguments:
+            raise app.UsageError(f"unexpected argument {argv[1 + arguments]}: every option is a flag, --name=value")
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)
         standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
@@ -40,7 +46,7 @@ def run(main: Callable[[], None], doc: str) -> None:
         keep_freed_memory()
         came = _interruptible()
         try:
-            main()
+            main(*argv[1:])
             sys.stdout.flush()
         except errors.UserError as error:
             _leave(str(error))
@@ -66,6 +72,7 @@ def run(main: Callable[[], None], doc: str) -> None:
             _leave(f"{name}: {error.strerror}")
 
     sys.modules["__main__"].__doc__ = doc
+    flags.FLAGS.set_gnu_getopt(bool(arguments))
     sys.stdout = _Outliving(sys.stdout)
     try:
         _check_text(sys.argv)
