@@ -124,6 +124,9 @@ class ModelOptions:
                                      "class with commas between.")
     compute_dtype: str = option("float32", "Type of the matrix products: bfloat16 is faster where the processor has "
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
+    preset: str = family_option("", "auto sets what is not given from the data: radius, terms on q(y|a,x), "
+                                "normalisation, p(y), steps; none takes the defaults as they are. Own data have auto "
+                                "if empty, bundled sets none.", choices=("", "auto", "none"))
     seed: int = shared_option(0, "Seed of the weights, the noise and the order of the batches.",
                               minimum=0, maximum=2**31 - 1)
 
@@ -147,6 +150,8 @@ class ObjectiveOptions:
     top_k: int = layer_option(1, "Classes that topk takes exactly.", minimum=1)
     classification_weight: float | None = option(None, "alpha: multiplies the classification term of a labelled "
                                                  "example; classification_beta N / N_labelled if not given.", minimum=0)
+    labelled_bound_weight: float = layer_option(1.0, "Weight of the bound of labelled examples beside that of the "
+                                                "unlabelled ones.", minimum=0)
     classification_beta: float = layer_option(1.0, "beta of alpha = beta N / N_labelled.", minimum=0)
     kl_warmup_steps: int = family_option(0, "Steps over which the weight of the KL terms grows from 0 to 1.", minimum=0)
     weight_prior: bool = option(True, "Add -log N(weights|0,1) / N to the loss.")

@@ -36,7 +36,7 @@ def fit(x: Any, y: Any, *, verbose: bool = False, **options: Any) -> trained.Tra
       UserError: options or data are wrong; the message names the row or the option, its value and the rule.
     """
     config = Config(**{"dataset": "arrays", "num_labels": "0" if y is None else "given", **options})
-    return trained.train(config, splits.split(source_of(x, y, config), config), verbose=verbose)
+    return trained.train(config, splits.split(source_of(x, y, config), config), given=options, verbose=verbose)
 
 
 def source_of(x: Any, y: Any, config: Config) -> Source:

@@ -68,6 +68,7 @@ class Splits:
       test: for the final figure; may be empty.
       spec: shapes, classes, and what was fitted on the labelled and unlabelled examples.
       labels_given: whether the labels are used as they were given, any number a class.
+      own: whether they are the user's own, and no bundled set.
       remarks: what the source has to say aloud.
     """
 
@@ -77,6 +78,7 @@ class Splits:
     test: Examples
     spec: DataSpec
     labels_given: bool = False
+    own: bool = False
     remarks: tuple[str, ...] = ()
 
     @property
@@ -157,7 +159,7 @@ def split(source: source_lib.Source, config: Config) -> Splits:
                     np.dtype(object) if source.is_table else source.train_x.dtype, source.is_image, len(labelled) > 0)
     return Splits(take(labelled), take(unlabelled), take(valid),
                   Examples(source.test_x, source.test_y, np.arange(len(source.test_y))), spec, num_labels == GIVEN,
-                  tuple(source.remarks))
+                  source.own, tuple(source.remarks))
 
 
 def _num_labels(source: source_lib.Source, config: Config) -> str:

@@ -140,7 +140,7 @@ def labelled_terms(of: Forward) -> list[Term]:
                            seeds.fold(of.seed, seeds.Draw.LATENT, 0), phase, seen=batch.seen, observed=batch.observed)
     bound = bounds.labelled_bound(parts, options.num_importance_samples, of.warmth.kl)
     q_y = tfd.Categorical(logits=of.logits[:, :L])
-    return [Term("labelled/bound", bound, "labelled", -1.0),
+    return [Term("labelled/bound", bound, "labelled", -options.labelled_bound_weight),
             Term("classification", bounds.classification(q_y, of.batch.y), "labelled", options.classification_weight),
             *_recorded("labelled", parts, tf.ones([1, 1, 1]))]
 

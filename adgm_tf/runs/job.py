@@ -51,7 +51,7 @@ def run(given: Mapping[str, Any]) -> dict[str, Any]:
         if (run_dir / splits_lib.FILE).exists():
             splits_lib.check(splits, run_dir)
         else:
-            config = resolve.resolve(config, splits)
+            config = resolve.resolve(config, splits, given)
         trainer = fit.prepare(config, splits, strategy, lambda: features.of(config, splits.spec))
         notes = [*_about_data(splits), splits_lib.describe(splits), *trainer.plan.notes]
         print("\n".join([f"{config.model} on {config.dataset}: {config.run_dir}", *notes]), flush=True)

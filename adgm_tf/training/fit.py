@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import tensorflow as tf
 
@@ -38,7 +38,8 @@ def prepare(config: Config, splits: Splits, strategy: tf.distribute.Strategy | N
     return Trainer(config, planned, splits, strategy, features=before)
 
 
-def fit(config: Config, splits: Splits, actions: Sequence[loop.Action] = (), *, verbose: bool = False) -> Trainer:
+def fit(config: Config, splits: Splits, actions: Sequence[loop.Action] = (), *, given: Collection[str] = (),
+        verbose: bool = False) -> Trainer:
     """Trains the model that `config` names and returns it with its trainer; writes nothing.
 
     With validation examples the weights are the best on them, and `config.patience` ends training early.
@@ -47,12 +48,13 @@ def fit(config: Config, splits: Splits, actions: Sequence[loop.Action] = (), *, 
       config: options.
       splits: data.
       actions: what happens between the calls of the loop, besides.
+      given: names of options that the user gave, which no preset changes.
       verbose: whether progress is shown.
 
     Raises:
       UserError: options and data do not go together, or the loss is not finite.
     """
-    trainer = prepare(resolve.resolve(config, splits), splits)
+    trainer = prepare(resolve.resolve(config, splits, given), splits)
     keeper = BestWeights(trainer)
     validation = Validation(trainer, evaluator.of(trainer.model, splits.prepared, config), splits, keeper,
                             track_test=config.track_test, patience=config.patience)
