@@ -70,7 +70,7 @@ class Config(options.RunOptions, options.OptimiserOptions, options.ObjectiveOpti
 
 
 def _count(name: str, text: str, total: int | None) -> int | None:
-    if text in ("all", "given", "auto"):
+    if text == "all" or (name == "num_labels" and text in ("given", "auto")):
         return total
     if not text.isdecimal():
         rule = "all" if name == "num_unlabelled" else "all, given or auto"

@@ -1,26 +1,27 @@
 """The arrows between the modules, read from their source."""
 
 import ast
+import collections
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
-from adgm_tf.baselines.fitted import FITTED
 
 import adgm_tf
 from adgm_tf.config import Config
-from adgm_tf.model import densities, family
+from adgm_tf.model import densities, family, trunks
 from adgm_tf.objectives import class_sums
 from adgm_tf.training import schedules, systems
 
 PACKAGE = pathlib.Path(adgm_tf.__file__).parent
 # From the bottom up: a room imports those before it, and itself.
-ROOMS = ("__init__", "__main__", "host", "config", "data", "model", "objectives", "baselines", "analysis", "training",
+ROOMS = ("__init__", "__main__", "host", "options", "config", "data", "model", "objectives", "baselines", "analysis", "training",
          "runs", "experiments")
 # Rooms that stand beside one another, for all that they stand in a row.
 BESIDE = {"model": {"data"}, "objectives": {"data"}}
-WITHOUT_TENSORFLOW = ("host.errors", "host.interrupts", "host.files", "host.cli", "config", "model.family", "data",
+WITHOUT_TENSORFLOW = ("host.errors", "host.interrupts", "host.files", "host.cli", "options", "config", "model.family", "data",
                       "analysis.metrics", "analysis.calibration", "analysis.uncertainty", "analysis.plots",
                       "analysis.run_plots", "analysis.page", "analysis.page_content", "analysis.page_sections")
 
@@ -97,7 +98,7 @@ def test_no_entry_point_imports_another(name):
 @pytest.mark.parametrize("name", [name for name in LIBRARY if room_of(name) == "objectives"])
 def test_objectives_see_the_contract_and_no_network(name):
     assert {other for other in imported_modules(name) if room_of(other) == "model"} <= {
-        "model.contract", "model.engine", "model.seeds", "model.__init__"}
+        "model.contract", "model.engine", "model.phase", "model.seeds", "model.__init__"}
 
 
 @pytest.mark.parametrize("name", LIBRARY)
@@ -116,21 +117,94 @@ def test_keras_is_tf_keras(name):
 
 @pytest.mark.parametrize(("field", "table"), [
     ("class_sum", class_sums.CLASS_SUMS), ("normalization", trunks.NORMALIZATIONS),
-    ("learning_rate_schedule", schedules.SCHEDULES), ("model", family.MODELS)])
+    ("learning_rate_schedule", schedules.SCHEDULES)])
 def test_choices_are_the_keys_of_their_table(field, table):
     assert list(Config.__dataclass_fields__[field].metadata["choices"]) == list(table)
 
 
-def test_every_fitted_system_can_be_fitted():
-    assert list(family.FITTED) == list(FITTED)
+@pytest.mark.parametrize(("field", "table"), [
+    ("model", family.BUILT_IN | set(systems.CLASSIFIERS) | set(systems.FITTED)), ("trunk", trunks.BUILT_IN),
+    ("likelihood", {"bernoulli", "gaussian"})])
+def test_what_can_be_added_to_is_named_by_the_help(field, table):
+    words = set(re.findall(r"\w+", Config.__dataclass_fields__[field].metadata["text"]))
+    assert not Config.__dataclass_fields__[field].metadata["choices"]
+    assert set(table) <= words
 
 
-def test_every_model_that_the_loop_trains_is_a_system():
-    assert list(systems.SYSTEMS) == [*family.FAMILY, *family.CLASSIFIERS]
+def test_every_model_has_one_name():
+    assert list(systems.names()) == [*family.FAMILY, *systems.CLASSIFIERS, *systems.FITTED]
+    assert len(set(systems.names())) == len(systems.names())
 
 
-def test_likelihoods_are_densities():
-    assert set(Config.__dataclass_fields__["likelihood"].metadata["choices"]) - {"auto"} <= set(densities.DENSITIES)
+@pytest.mark.parametrize("name", [*family.FAMILY, *systems.CLASSIFIERS])
+def test_every_model_that_the_loop_trains_is_a_system(name):
+    system = systems.of(name)
+    assert system.row is family.FAMILY.get(name)
+    kinds = {kind for f in Config.__dataclass_fields__.values() for kind in f.metadata["used_by"]}
+    assert system.kind in kinds
+    assert kinds == {"family", "fitted", *systems.CLASSIFIERS}
+
+
+def test_a_likelihood_of_the_options_is_a_density():
+    assert {"bernoulli", "gaussian"} <= set(densities.DENSITIES) == densities.BUILT_IN
+
+
+def functions(tree, of=None):
+    """Every function of a file, with the class that it is a method of."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node, of
+        yield from functions(node, node if isinstance(node, ast.ClassDef) else None)
+
+
+def positional(function, of):
+    """Positional parameters of a function, without the object or the class that it belongs to."""
+    found = [*function.args.posonlyargs, *function.args.args]
+    bound = of is not None and "staticmethod" not in map(ast.unparse, function.decorator_list)
+    return found[1:] if bound else found
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_function_has_at_most_five_positional_arguments(name):
+    too_many = {f.name: len(positional(f, of)) for f, of in functions(SOURCES[name]) if len(positional(f, of)) > 5}
+    assert too_many == {}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_boolean_is_positional(name):
+    found = set()
+    for function, of in functions(SOURCES[name]):
+        arguments = positional(function, of)
+        defaults = dict(zip(reversed(arguments), reversed(function.args.defaults), strict=False))
+        found |= {f"{function.name}({a.arg})" for a in arguments if (
+            a.annotation is not None and "bool" in re.findall(r"\w+", ast.unparse(a.annotation)))
+            or isinstance(getattr(defaults.get(a), "value", None), bool)}
+    # Keras gives a layer what training it is, by that name.
+    assert found <= ({"call(training)"} if name == "model.precision" else set())
+
+
+# What modules of one kind have under one name: what is registered, built, run or written is said by the module.
+PROTOCOL = {"of", "build", "terms", "load", "write", "read", "main", "define_flags", "register", "draw", "fit", "run",
+            "check", "make", "BUILT_IN", "HIDDEN_UNITS", "tfd", "T"}
+
+
+def module_names(tree):
+    """Names that a file gives to functions, classes and tables."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
+
+
+def test_a_name_means_one_thing_in_the_package():
+    where = collections.defaultdict(list)
+    for name, tree in SOURCES.items():
+        for found in set(module_names(tree)):
+            if not found.startswith("_") and found not in PROTOCOL:
+                where[found].append(name)
+    assert {found: names for found, names in where.items() if len(names) > 1} == {}
 
 
 def run(code):

@@ -2,7 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from adgm_tf.baselines.fitted import FITTED
 from sklearn.svm import SVC
 
 from adgm_tf.baselines import atlas_rbf

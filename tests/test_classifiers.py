@@ -317,7 +317,7 @@ def test_without_labels_there_is_nothing_to_learn(name):
 
 @pytest.mark.parametrize(("given", "line"), [
     (dict(trunk="convolutional"), "trunk=convolutional"),
-    (dict(class_prior=(0.2, 0.3, 0.5)), "class_prior=0.2,0.3,0.5"),
+    (dict(class_prior="0.2,0.3,0.5"), "class_prior=0.2,0.3,0.5"),
     (dict(num_importance_samples=2), "num_importance_samples=2")])
 def test_options_of_generative_models_are_refused(name, given, line):
     with pytest.raises(errors.UserError, match=rf"^{line}: does not apply to {name}"):

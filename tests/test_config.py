@@ -128,14 +128,15 @@ def test_a_value_that_is_not_finite_is_refused(field, value):
 
 
 @pytest.mark.parametrize(("given", "expected"), [
-    (dict(num_labels="many"), "num_labels=many: must be a whole number of at least 0, or all"),
-    (dict(num_labels="-3"), "num_labels=-3: must be a whole number of at least 0, or all"),
-    (dict(num_labels=""), "num_labels=: must be a whole number of at least 0, or all"),
-    (dict(num_labels="1.5"), "num_labels=1.5: must be a whole number of at least 0, or all"),
+    (dict(num_labels="many"), "num_labels=many: must be a whole number of at least 0, or all, given or auto"),
+    (dict(num_labels="-3"), "num_labels=-3: must be a whole number of at least 0, or all, given or auto"),
+    (dict(num_labels=""), "num_labels=: must be a whole number of at least 0, or all, given or auto"),
+    (dict(num_labels="1.5"), "num_labels=1.5: must be a whole number of at least 0, or all, given or auto"),
     (dict(hidden_units=()), "hidden_units=: must name at least one layer"),
     (dict(hidden_units=(5, 0)), "hidden_units=5,0: must be at least 1"),
-    (dict(class_prior=(1.0, 0.0)), "class_prior=1.0,0.0: every probability must be above 0"),
-    (dict(class_prior=(0.5, 0.4)), "class_prior=0.5,0.4: must sum to 1, and sums to 0.9"),
+    (dict(num_unlabelled="given"), "num_unlabelled=given: must be a whole number of at least 0, or all"),
+    (dict(num_unlabelled="auto"), "num_unlabelled=auto: must be a whole number of at least 0, or all"),
+    (dict(image_size=(8,)), "image_size=8: must be a height and a width"),
     (dict(ema_decay=1.0), "ema_decay=1.0: must be below 1, or the averages never move"),
     (dict(learning_rate=0.0), "learning_rate=0.0: must be above 0"),
     (dict(learning_rate_schedule="staircase", staircase_epochs=0.0), "staircase_epochs=0.0: must be above 0"),
@@ -146,8 +147,8 @@ def test_a_rule_of_its_own_is_kept(given, expected):
 
 
 @pytest.mark.parametrize("given", [
-    dict(ema_decay=0.999), dict(class_prior=(0.1,) * 10), dict(staircase_epochs=0.0), dict(clip_norm=0.0),
-    dict(num_labels="0"), dict(classification_weight=None), dict(auxiliary_dim=0)])
+    dict(ema_decay=0.999), dict(num_labels="given"), dict(num_labels="auto"), dict(staircase_epochs=0.0),
+    dict(clip_norm=0.0), dict(num_labels="0"), dict(classification_weight=None), dict(auxiliary_dim=0)])
 def test_a_value_at_the_edge_of_its_rule_is_taken(given):
     config = Config(**given)
     assert {name: getattr(config, name) for name in given} == given
@@ -184,8 +185,7 @@ def test_an_empty_list_is_no_entries(parse):
 
 @pytest.mark.parametrize(("argument", "expected"), [
     ("--hidden_units=500,many", "hidden_units=500,many: must be whole numbers with commas between"),
-    ("--hidden_units=2.5", "hidden_units=2.5: must be whole numbers with commas between"),
-    ("--class_prior=half,half", "class_prior=half,half: must be numbers with commas between")])
+    ("--hidden_units=2.5", "hidden_units=2.5: must be whole numbers with commas between")])
 def test_a_list_of_something_else_is_one_line(parse, argument, expected):
     with pytest.raises(errors.UserError) as caught:
         parse(argument)

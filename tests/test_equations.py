@@ -4,16 +4,14 @@ import building
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 from building import A, C, Z
+from reference import drawn, float64, log_normal, mean_and_variance, noise_of, perceptron
 
 from adgm_tf.config import Config
 from adgm_tf.model import seeds
 from adgm_tf.model.family import FAMILY
 from adgm_tf.objectives import estimates
 from adgm_tf.training import plan, step
-
-tfd = tfp.distributions
 
 K, L, U = 3, 2, 4
 ALPHA = 1.5
@@ -93,36 +91,6 @@ class Poster:
         """`labelled` are (x, y, noise of a, noise of z), `unlabelled` (x, noise of a, noise of z)."""
         return (np.mean([self.L(x, y, e, n) + alpha * self.classification(x, y, e) for x, y, e, n in labelled])
                 + np.mean([self.U(x, e, n) for x, e, n in unlabelled]))
-
-
-def log_normal(value, mean, variance):
-    return -0.5 * np.sum(np.log(2 * np.pi * variance * np.ones_like(value)) + (value - mean) ** 2 / variance)
-
-
-def drawn(mean, variance, noise):
-    return mean + np.sqrt(variance) * noise
-
-
-def mean_and_variance(parameters):
-    mean, raw = np.split(parameters, 2)
-    return mean, np.exp(10 * np.tanh(raw / 10))
-
-
-def perceptron(conditional, **parents):
-    h = float64(conditional.first_bias)
-    for letter, value in parents.items():
-        h = h + value @ float64(conditional.parts[letter].weights[0])
-    for layer in (*conditional.hidden, conditional.last):
-        h = np.maximum(h, 0) @ float64(layer.kernel) + float64(layer.bias)
-    return h
-
-
-def float64(value):
-    return np.asarray(value).astype(np.float64)
-
-
-def noise_of(shape, seed):
-    return float64(tfd.Normal(tf.zeros(shape), 1.0).sample(seed=seed))
 
 
 def noise_of_step(seed, labelled=L, unlabelled=U, num_samples=K, num_classes=C, auxiliary_dim=A, latent_dim=Z):
@@ -262,7 +230,7 @@ def test_the_loss_of_a_training_step_is_J_and_the_weight_prior():
     prior, beta = (0.1, 0.3, 0.6), 0.25
     config = Config(model="adgm", num_labels="6", labelled_batch_size=3, unlabelled_batch_size=4, hidden_units=(9, 8),
                     auxiliary_dim=A, latent_dim=Z, num_samples=2, class_sum="exact", consistency="none",
-                    class_prior=prior, classification_beta=beta, weight_prior=True)
+                    class_prior=",".join(map(str, prior)), classification_beta=beta, weight_prior=True)
     splits = building.split(config)
     trainer = step.Trainer(config, plan.make(config, splits), splits, tf.distribute.get_strategy())
     building.scatter_weights(trainer.model, 0.3)

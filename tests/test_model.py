@@ -275,7 +275,7 @@ def test_the_likelihood_follows_the_data_unless_given(is_image, given, density):
 @pytest.mark.parametrize(("given", "message"), [
     (dict(trunk="convolutional"), "trunk=convolutional: the data have no images; use perceptron"),
     (dict(trunk="convolutionl"), "trunk=convolutionl: did you mean convolutional? known: perceptron, convolutional"),
-    (dict(class_prior=(0.5, 0.5)), "class_prior=0.5,0.5: has 2 entries, the data have 5 classes"),
+    (dict(class_prior="0.5,0.5"), "class_prior=0.5,0.5: has 2 numbers, for 5 classes"),
     (dict(likelihood="bernoulli"), "likelihood=bernoulli: the data have real vectors; use gaussian"),
     (dict(likelihood="gausian"), "likelihood=gausian: did you mean gaussian? known: "),
     (dict(model="agdm"), "model=agdm: did you mean adgm? known: "),

@@ -19,7 +19,7 @@ JOBS = {
     "adgm_deterministic": dict(model="adgm_deterministic", normalization="layer", kl_warmup_steps=3),
     "adgm_icml": dict(model="adgm_icml", likelihood="gaussian", num_labels="all"),
     "sdgm": dict(model="sdgm", trunk="convolutional", filters=(4, 6), normalization="batch"),
-    "m2": dict(model="m2", num_labels="0", class_prior=(0.2, *[0.8 / 9] * 9), **PLAIN),
+    "m2": dict(model="m2", num_labels="0", class_prior=",".join(map(str, [0.2, *[0.8 / 9] * 9])), **PLAIN),
     "m1": dict(model="m1", num_labels="0", trunk="convolutional", filters=(4,), likelihood="gaussian"),
     "avae": dict(model="avae", dataset="moons", learning_rate_schedule="staircase"),
     "compiled": dict(model="sdgm", xla=True, normalization="batch", profile_steps=1),

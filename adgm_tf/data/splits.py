@@ -52,8 +52,8 @@ class Examples:
         return self.take(np.sort(np.random.default_rng(0).permutation(len(self))[:count]))
 
 
-def rows_of(x: Any, rows: np.ndarray) -> Any:
-    """Returns the rows of an array or a DataFrame at the positions or the mask `rows`."""
+def rows_of(x: Any, rows: np.ndarray | slice) -> Any:
+    """Returns the rows of an array or a DataFrame at the positions, the mask or the slice `rows`."""
     return x.iloc[rows] if hasattr(x, "iloc") else x[rows]
 
 
