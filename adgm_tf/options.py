@@ -171,8 +171,8 @@ class ObjectiveOptions:
                                                minimum=0)
     balance_weight: float = regulariser_option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || "
                                                "p(y)), each replica's own, which keeps every class in use.", minimum=0)
-    extra_terms: tuple[str, ...] = option((), "Terms of your own in the loss, each NAME=WEIGHT; NAME as registered by "
-                                          "a module of --plugin.")
+    extra_terms: tuple[str, ...] = family_option((), "Terms of your own in the loss, each NAME=WEIGHT; NAME as "
+                                                 "registered by a module of --plugin.")
     consistency_warmup_steps: int = regulariser_option(0, "Steps over which the weights of the consistency, "
                                                        "interpolation, entropy and balance terms grow from 0 to what "
                                                        "is given.", minimum=0)

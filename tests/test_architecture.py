@@ -17,12 +17,12 @@ from adgm_tf.training import schedules, systems
 
 PACKAGE = pathlib.Path(adgm_tf.__file__).parent
 # From the bottom up: a room imports those before it, and itself.
-ROOMS = ("__init__", "__main__", "host", "options", "config", "data", "model", "objectives", "baselines", "analysis", "training",
-         "runs", "experiments")
+ROOMS = ("__init__", "__main__", "host", "options", "config", "data", "model", "objectives", "baselines", "analysis",
+         "training", "runs", "experiments")
 # Rooms that stand beside one another, for all that they stand in a row.
 BESIDE = {"model": {"data"}, "objectives": {"data"}}
-WITHOUT_TENSORFLOW = ("host.errors", "host.interrupts", "host.files", "host.cli", "options", "config", "model.family", "data",
-                      "analysis.metrics", "analysis.calibration", "analysis.uncertainty", "analysis.plots",
+WITHOUT_TENSORFLOW = ("host.errors", "host.interrupts", "host.files", "host.cli", "options", "config", "model.family",
+                      "data", "analysis.metrics", "analysis.calibration", "analysis.uncertainty", "analysis.plots",
                       "analysis.run_plots", "analysis.page", "analysis.page_content", "analysis.page_sections")
 
 

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from adgm_tf.config import Config
+from adgm_tf.host import errors
+from adgm_tf.model import engine, trunks
 from adgm_tf.model.conditionals import Conditional
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import NORMALIZATIONS, TRUNKS, Trunk
@@ -218,3 +221,50 @@ def test_the_convolutional_trunk_depends_on_every_pixel_and_parent():
         value = tf.reduce_sum(of(built, given).mean() ** 2)
     for gradient in tape.gradient(value, given).values():
         assert np.all(np.abs(gradient).sum((0, 1, 2)) > 0)
+
+
+class Halves(trunks.layers.Layer):
+    """[..., D] -> [..., D / 2]: the sums of neighbours."""
+
+    def call(self, x, phase=Phase.EVALUATE):
+        del phase
+        return tf.reduce_sum(tf.reshape(x, tf.concat([tf.shape(x)[:-1], [x.shape[-1] // 2, 2]], 0)), -1)
+
+
+def halving(make):
+    """A trunk of one's own, on images of two columns."""
+    dim = int(np.prod(make.trunk.image_shape))
+    return trunks.Ends(Halves, dim // 2, lambda n: make.dense(n * dim, make.trunk.hidden_units[-1], "own"))
+
+
+@pytest.fixture
+def registered():
+    """Puts the trunks back as they were."""
+    before = dict(TRUNKS)
+    yield trunks.register
+    TRUNKS.clear()
+    TRUNKS.update(before)
+
+
+def test_a_trunk_of_ones_own_stands_where_x_is(registered):
+    registered("halving", halving)
+    registered("halving", halving)
+    built = engine.build(Config(model="sdgm", trunk="halving", hidden_units=(5,), auxiliary_dim=3, latent_dim=2),
+                         building.Spec((2, 2, 1)))
+    assert {key for key, c in built.conditionals.items() if c.pixels} == {"q_a", "q_y", "q_z"}
+    assert built.conditionals["q_a"].parts["x"].kernel.shape == (2, 5)
+    x = building.normal([B, 4], 3)
+    same = tf.reverse(tf.reshape(x, [B, 2, 2]), [-1])
+    for phase in Phase:
+        found, other = (of(built.conditionals["q_a"], {"x": tf.reshape(v, [1, B, 1, 4])}, phase).mean()
+                        for v in (x, same))
+        np.testing.assert_allclose(found, other, rtol=1e-5, atol=1e-7)
+    terms = building.per_example(built, x[:2], building.classes(2), x[2:], building.objective(), building.seed(1))
+    assert np.isfinite(terms["unlabelled/bound"]).all()
+
+
+@pytest.mark.parametrize("name", ["perceptron", "convolutional"])
+def test_the_name_of_a_trunk_that_is_there_is_taken(registered, name):
+    with pytest.raises(errors.UserError, match=f"^trunk={name}: is taken$"):
+        registered(name, halving)
+    registered(name, TRUNKS[name])

@@ -37,8 +37,8 @@ def batches(num_replicas=1, src=None, binarize=False, noise=0.0, shuffles=True, 
     found = split(src, **given)
     arrays = feed.place(found, tf.distribute.get_strategy())
     return arrays, feed.Batches(labelled, unlabelled, len(found.labelled), len(found.unlabelled), num_replicas,
-                                float(found.spec.preprocess.scaling.scale) if found.is_image else 1.0, binarize, noise, shuffles,
-                                seeds.of_run(seed))
+                                float(found.spec.preprocess.scaling.scale) if found.is_image else 1.0, binarize,
+                                noise, shuffles, seeds.of_run(seed))
 
 
 def take(arrays, taken, step, replica=0, noise=1):

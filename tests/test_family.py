@@ -1,9 +1,15 @@
+import dataclasses
+
 import building
 import numpy as np
 import pytest
 
-from adgm_tf.model.family import FAMILY
+from adgm_tf.config import Config
+from adgm_tf.host import errors
+from adgm_tf.model import engine, family
+from adgm_tf.model.family import FAMILY, Row
 from adgm_tf.objectives import estimates
+from adgm_tf.training import systems
 
 CONDITIONALS = {
     "adgm": {"q_a_given_x", "q_y_given_ax", "q_z_given_xy", "p_x_given_yz"},
@@ -43,6 +49,89 @@ def test_the_generative_and_the_inference_model_are_acyclic(name):
         known |= {variable} if parents is not None else set()
     assert set(row.p_x) <= known - {"x"}
     assert not ("a" in row.p_x and "x" in (row.p_a or ""))
+
+
+def test_parents_are_sorted_and_named_once():
+    assert Row("x", "xa", "yxa", "zyx", "zy") == Row("x", "ax", "axy", "xyz", "yz") == FAMILY_WITHOUT_SOURCE
+    assert Row(None, "xx", "yxy", None, "zyz") == Row(None, "x", "xy", None, "yz")
+
+
+FAMILY_WITHOUT_SOURCE = dataclasses.replace(FAMILY["adgm_icml"], source="")
+
+
+@pytest.mark.parametrize(("parents", "line"), [
+    (("w", "x", "xy", "", "yz"), "q_a=w: w is no variable; the variables are a, x, y and z"),
+    (("x", "a x", "xy", "", "yz"), "q_y= ax:   is no variable; the variables are a, x, y and z"),
+    (("ax", "ax", "xy", "", "yz"), "q_a=ax: q(a|.) cannot look at a, only at x"),
+    (("x", "xy", "xy", "", "yz"), "q_y=xy: q(y|.) cannot look at y, only at a, x"),
+    (("xy", "ax", "xy", "", "yz"), "q_a=xy: q(a|.) cannot look at y, only at x"),
+    (("x", "axz", "xy", "", "yz"), "q_y=axz: q(y|.) cannot look at z, only at a, x"),
+    (("x", "ax", "xyz", "", "yz"), "q_z=xyz: q(z|.) cannot look at z, only at a, x, y"),
+    (("x", "ax", "xy", "ayz", "yz"), "p_a=ayz: p(a|.) cannot look at a, only at x, y, z"),
+    (("x", "ax", "xy", "", "xyz"), "p_x=xyz: p(x|.) cannot look at x, only at a, y, z"),
+    (("x", "ax", "axy", "xyz", "ayz"), "p_a=xyz, p_x=ayz: x and a look at one another"),
+    ((None, "ax", "xy", None, "yz"), "q_y=ax: looks at a, but q_a is None"),
+    ((None, "x", "axy", None, "yz"), "q_z=axy: looks at a, but q_a is None"),
+    ((None, "x", "xy", None, "ayz"), "p_x=ayz: looks at a, but q_a is None"),
+    (("x", None, "xy", "", "z"), "q_z=xy: looks at y, but q_y is None"),
+    (("x", None, "x", "yz", "z"), "p_a=yz: looks at y, but q_y is None"),
+    (("x", None, "x", "", "yz"), "p_x=yz: looks at y, but q_y is None"),
+    (("x", "ax", "xy", None, "ayz"), "p_x=ayz: looks at a, but p_a is None: a would be drawn from x alone"),
+    ((None, "x", "xy", "yz", "yz"), "p_a=yz: the model has no a, as q_a is None"),
+    ((None, "x", "xy", "", "yz"), "p_a=: the model has no a, as q_a is None"),
+    (("", "ax", "xy", "", "yz"), "q_a=: must name a parent; q(a|.) without one learns nothing of x"),
+    (("x", "ax", "", "", "yz"), "q_z=: must name a parent; q(z|.) without one learns nothing of x"),
+    (("x", "ax", "xy", "", ""), "p_x=: must name a parent; p(x|.) without one learns nothing of x"),
+])
+def test_a_row_that_is_no_model_is_one_line(parents, line):
+    with pytest.raises(errors.UserError) as caught:
+        Row(*parents)
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(("changed", "line"), [
+    ({"q_z": None}, "q_z=None: must be letters, such as 'ax'"),
+    ({"p_x": None}, "p_x=None: must be letters, such as 'ax'"),
+    ({"q_y": ("a", "x")}, "q_y=('a', 'x'): must be letters, such as 'ax', or None")])
+def test_what_is_no_letter_is_one_line(changed, line):
+    """As a user has it, whose types nobody checks."""
+    row = FAMILY["adgm"]
+    for key, value in changed.items():
+        object.__setattr__(row_copy := dataclasses.replace(row), key, value)
+    with pytest.raises(errors.UserError) as caught:
+        row_copy.__post_init__()
+    assert str(caught.value) == line
+
+
+@pytest.fixture
+def registered():
+    """Puts the family back as it was."""
+    before = dict(FAMILY)
+    yield family.register
+    FAMILY.clear()
+    FAMILY.update(before)
+
+
+def test_a_row_of_ones_own_is_a_model_like_any_other(registered):
+    row = Row("x", "x", "axy", "zy", "zya", "own")
+    registered("own_row", row)
+    registered("own_row", Row("x", "x", "axy", "yz", "ayz", "own"))
+    assert systems.of("own_row").row == row
+    assert "own_row" in systems.names()
+    config = Config(model="own_row", hidden_units=(5,), auxiliary_dim=3, latent_dim=2)
+    assert systems.check(config) == ()
+    built = engine.build(config, building.Spec())
+    assert {c.name for c in built.conditionals.values()} == {
+        "q_a_given_x", "q_y_given_x", "q_z_given_axy", "p_a_given_yz", "p_x_given_ayz"}
+    terms = building.per_example(built, *building.batch(built, 3, 4), building.objective(), building.seed(1))
+    assert np.isfinite(terms["unlabelled/bound"]).all()
+
+
+@pytest.mark.parametrize("name", ["sdgm", "own_row"])
+def test_a_name_of_another_row_is_taken(registered, name):
+    registered("own_row", FAMILY["m2"])
+    with pytest.raises(errors.UserError, match=f"^model={name}: is taken by another row of the family$"):
+        registered(name, FAMILY["adgm"])
 
 
 @pytest.mark.parametrize("name", FAMILY)

@@ -227,7 +227,7 @@ class GenerativeModel(tf.Module):
         z = self._of("q_z", {"x": _over_samples(x), "a": a, "y": y[None, :, None]}).mean()
         return Encoding(a[0, :, 0], z[0, :, 0], y)
 
-    def reconstruct(self, x: Float[tf.Tensor, "B D"]) -> Float[tf.Tensor, "B D"]:
+    def reconstruct(self, x: Float[tf.Tensor, "B seen"]) -> Float[tf.Tensor, "B D"]:
         """E[x|.] [B,D] at the encoding of x."""
         code = self.encode(x)
         given = {"a": _over_samples(code.a), "y": code.y[None, :, None], "z": _over_samples(code.z)}

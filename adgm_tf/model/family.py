@@ -30,13 +30,19 @@ class Row:
     def __post_init__(self) -> None:
         for key, allowed in _MAY_SEE.items():
             parents = getattr(self, key)
-            if parents is None:
+            may_be_none = key not in ("q_z", "p_x")
+            if parents is None and may_be_none:
                 continue
             if not isinstance(parents, str):
-                raise errors.UserError(f"{key}={parents!r}: must be letters, such as 'ax', or None")
+                raise errors.UserError(f"{key}={parents!r}: must be letters, such as 'ax'"
+                                       f"{', or None' if may_be_none else ''}")
             ordered = "".join(sorted(set(parents)))
             object.__setattr__(self, key, ordered)
             self._check(key, ordered, allowed)
+        if "a" in self.p_x and self.p_a is None:
+            raise errors.UserError(f"p_x={self.p_x}: looks at a, but p_a is None: a would be drawn from x alone")
+        if "a" in self.p_x and "x" in self.p_a:
+            raise errors.UserError(f"p_a={self.p_a}, p_x={self.p_x}: x and a look at one another")
 
     def _check(self, key: str, parents: str, allowed: str) -> None:
         for letter in parents:

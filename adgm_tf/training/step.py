@@ -76,6 +76,8 @@ class Trainer:
         trace_function.get_concrete_function(Batch(
             tf.TensorSpec([rows, seen_dim]), tf.TensorSpec([rows, sizes.x_dim]),
             tf.TensorSpec([rows, sizes.x_dim]) if has_mask else None, tf.TensorSpec([labelled], tf.int32)))
+        if twice := sorted({name for name in found if found.count(name) > 1}):
+            raise errors.UserError(f"extra_terms={twice[0]}: is the name of another term of the loss")
         return (*found, "loss")
 
     @property
