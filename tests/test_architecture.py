@@ -18,7 +18,7 @@ from adgm_tf.training import schedules, systems
 PACKAGE = pathlib.Path(adgm_tf.__file__).parent
 # From the bottom up: a room imports those before it, and itself.
 ROOMS = ("__init__", "__main__", "host", "options", "config", "data", "model", "objectives", "baselines", "analysis",
-         "training", "runs", "experiments")
+         "training", "runs", "registering", "experiments")
 # Rooms that stand beside one another, for all that they stand in a row.
 BESIDE = {"model": {"data"}, "objectives": {"data"}}
 WITHOUT_TENSORFLOW = ("host.errors", "host.interrupts", "host.files", "host.cli", "options", "config", "model.family",
@@ -177,7 +177,7 @@ def test_no_boolean_is_positional(name):
         arguments = positional(function, of)
         defaults = dict(zip(reversed(arguments), reversed(function.args.defaults), strict=False))
         found |= {f"{function.name}({a.arg})" for a in arguments if (
-            a.annotation is not None and "bool" in re.findall(r"\w+", ast.unparse(a.annotation)))
+            a.annotation is not None and "bool" in ast.unparse(a.annotation).split(" | "))
             or isinstance(getattr(defaults.get(a), "value", None), bool)}
     # Keras gives a layer what training it is, by that name.
     assert found <= ({"call(training)"} if name == "model.precision" else set())
