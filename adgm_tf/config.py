@@ -205,14 +205,15 @@ def markdown_table() -> str:
 _ABOUT_FLAGS = """# Flags of train
 
 `python -m adgm_tf.config` prints this page. `fit` and `Config` take the same names without the dashes. The column
-*affects* says what an option changes: the *result* of training, a *measurement* of that result, or *nothing* of the two.
-A run that goes on keeps every option that affects its result."""
+*affects* says what an option changes: the *result* of training, a *measurement* of that result, or *nothing*.
+A resumed run keeps every option that affects its result."""
 
 
 def _table_of(group: type) -> str:
     lines = [f"## {group.__name__.removesuffix('Options')}", "", group.__doc__, "",
              "| flag | default | affects | meaning |", "|---|---|---|---|"]
-    for field in dataclasses.fields(group):
+    own = [f for f in dataclasses.fields(group) if f.name in group.__annotations__]
+    for field in (*own, *(f for f in dataclasses.fields(group) if f not in own)):
         text = field.metadata["text"].replace("|", "\\|").replace("<", "&lt;")
         if field.metadata["choices"]:
             text += f" One of {', '.join(f'`{c}`' for c in field.metadata['choices'])}."

@@ -28,8 +28,9 @@ EXPERIMENTS = (
                    Curves("corners/authors_log.png", "corners/authors_log.csv", "corners", NAMES[:1], errors=BOTH))),
     Experiment("best_deep", "The best recipe with perceptrons on ten splits: a classifier of five hidden layers.",
                (Row("best_deep", "best_deep", ("best_deep/flags.txt",)),), splits=tuple(range(10)), any_length=True,
-               outputs=(Results("best_deep/results.csv", "best_deep", ("best_deep",), earlier=("search.csv", "search_2.csv"),
-                                beside=("best_honest/results.csv",), comparisons=(("best_deep", "best_honest"),)),
+               outputs=(Results("best_deep/results.csv", "best_deep", ("best_deep",),
+                                comparisons=(("best_deep", "best_honest"),), earlier=("search.csv", "search_2.csv"),
+                                beside=("best_honest/results.csv",)),
                         Curves("best_deep/curves.png", "best_deep/curves.csv", "best_deep", ("best_deep",),
                                errors=BOTH))),
 )
