@@ -193,16 +193,33 @@ def same(one: Config, other: Config, *kinds: str) -> bool:
                if f.metadata["affects"] in kinds)
 
 
+GROUPS = (options.DataOptions, options.ModelOptions, options.ObjectiveOptions, options.OptimiserOptions,
+          options.RunOptions)
+
+
 def markdown_table() -> str:
-    """Returns the flags as the table that the README shows; `python -m adgm_tf.config` prints it."""
-    rows = ["| flag | default | meaning |", "|---|---|---|"]
-    for field in dataclasses.fields(Config):
+    """Returns `docs/flags.md`, the flags by the groups of `options`; `python -m adgm_tf.config` prints it."""
+    return "\n\n".join([_ABOUT_FLAGS, *map(_table_of, GROUPS)])
+
+
+_ABOUT_FLAGS = """# Flags of train
+
+`python -m adgm_tf.config` prints this page. `fit` and `Config` take the same names without the dashes. The column
+*affects* says what an option changes: the *result* of training, a *measurement* of that result, or *nothing*.
+A resumed run keeps every option that affects its result."""
+
+
+def _table_of(group: type) -> str:
+    lines = [f"## {group.__name__.removesuffix('Options')}", "", group.__doc__, "",
+             "| flag | default | affects | meaning |", "|---|---|---|---|"]
+    own = [f for f in dataclasses.fields(group) if f.name in group.__annotations__]
+    for field in (*own, *(f for f in dataclasses.fields(group) if f not in own)):
         text = field.metadata["text"].replace("|", "\\|").replace("<", "&lt;")
         if field.metadata["choices"]:
             text += f" One of {', '.join(f'`{c}`' for c in field.metadata['choices'])}."
         default = "" if field.default in ("", (), None) else f"`{options.shown(field.default)}`"
-        rows.append(f"| `--{field.name}` | {default} | {text} |")
-    return "\n".join(rows)
+        lines.append(f"| `--{field.name}` | {default} | {field.metadata['affects']} | {text} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

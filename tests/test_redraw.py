@@ -68,7 +68,8 @@ def test_every_table_with_a_mark_is_made():
     for output in (output for experiment in EXPERIMENTS.values() for output in experiment.outputs):
         if isinstance(output, Results):
             made |= {(output.csv.split("/")[0], name) for name, there in (
-                ("results", True), ("comparisons", output.comparisons), ("earlier", output.earlier)) if there}
+                ("results", True), ("comparisons", output.comparisons), ("earlier", output.earlier),
+                ("beside", output.beside)) if there}
         if isinstance(output, Curves) and output.reached:
             made.add((output.csv.split("/")[0], "reached"))
         if getattr(output, "table", False):

@@ -17,6 +17,7 @@ from adgm_tf.host import files
 MOST_NAMED = 30
 MOST_LETTERS = 24
 MOST_MARKED = 10
+MOST_LINES = 6
 ACTIVE_NATS = 0.01
 
 
@@ -119,7 +120,7 @@ def kl_per_unit(kl: dict[str, np.ndarray]) -> np.ndarray:
 
 def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
     """Draws the mean of each curve over its runs, and a band from the least to the greatest, on a logarithmic scale."""
-    figure, axes = new_axes(8, 5.5)
+    figure, axes = new_axes(8, 5.5 + 0.25 * max(0, len(lines) - MOST_LINES))
     for line in lines:
         color, runs = f"C{line.colour % 10}", len(line.values)
         name = line.name + (f" ({runs} runs)" if runs > 1 else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adgm_tf.experiments import search, table1
+from adgm_tf.experiments import corners, search, table1
 from adgm_tf.experiments.definitions import Experiment, Row
 from adgm_tf.experiments.outputs import Curves, Kept, Measured, Results
 
@@ -36,4 +36,5 @@ _OTHERS = (
     Experiment("benchmark", "What training steps cost on this machine; nothing else should run meanwhile.",
                outputs=(Measured("benchmark/benchmark.json", ("--rounds=5",), table=True),)),
 )
-EXPERIMENTS = {experiment.name: experiment for experiment in (*table1.EXPERIMENTS, search.EXPERIMENT, *_OTHERS)}
+EXPERIMENTS = {experiment.name: experiment for experiment in (
+    *table1.EXPERIMENTS, *corners.EXPERIMENTS, search.EXPERIMENT, *_OTHERS)}

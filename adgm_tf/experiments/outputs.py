@@ -49,6 +49,7 @@ class Results:
       comparisons: pairs of rows.
       earlier: other tables of lines in the folder, each measured once with other flags than those of a row; table
         `earlier` has them all.
+      beside: results of other experiments under launch/, which comparisons may name; table `beside` has both.
     """
 
     csv: str
@@ -58,6 +59,7 @@ class Results:
     merge: bool = True
     comparisons: tuple[tuple[str, str], ...] = ()
     earlier: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def here(self, places: Places) -> list[dict[str, Any]]:
         """Returns the lines of the finished runs that are here."""
@@ -95,8 +97,12 @@ class Results:
             return []
         lines = tables.read(path)
         shown = _publish(path, "results", tables.markdown(lines, self.published_errors(places)))
+        others = [line for name in self.beside if (places.results / name).is_file()
+                  for line in tables.read(places.results / name)]
+        if others:
+            shown += _publish(path, "beside", tables.markdown([*others, *lines]))
         if self.comparisons and {row for pair in self.comparisons for row in pair} & {x["row"] for x in lines}:
-            shown += _publish(path, "comparisons", comparison.markdown(lines, self.comparisons))
+            shown += _publish(path, "comparisons", comparison.markdown([*others, *lines], self.comparisons))
         earlier = [line for name in self.earlier if path.with_name(name).is_file()
                    for line in tables.read(path.with_name(name))]
         return shown + (_publish(path, "earlier", tables.markdown(earlier)) if earlier else [])
