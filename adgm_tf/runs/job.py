@@ -137,7 +137,7 @@ def _train(trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
     _check_not_spoilt(trainer, answers, splits)
     measured = _results(trainer, splits, answers, kept, spent)
     with trainer.evaluation_weights():
-        answers_lib.write(answers_lib.measure(answers, splits), write_dir)
+        answers_lib.write(answers_lib.measure(answers, splits, config, trainer.step), write_dir)
     files.write_json(write_dir / "results.json", measured)
     record_lib.describe_results(record, trainer.step, measured)
     return measured
