@@ -163,7 +163,8 @@ def _of_npz(path: str, like: Arrays, options: ReadOptions, what: str, *, with_la
     found = npz.read(path, what)
     x = _alike(arrays.understood(found["x"], f"{what}, its examples"), like, what)
     class_names = None if "names" not in found else tuple(str(n) for n in found["names"].ravel())
-    names = None if "y" not in found or not with_labels else npz.names(found["y"], len(x), class_names, options, f"{what}, its labels")
+    y = found.get("y") if with_labels else None
+    names = None if y is None else npz.names(y, len(x), class_names, options, f"{what}, its labels")
     return Rows(x, names, None)
 
 

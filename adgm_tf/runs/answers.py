@@ -49,6 +49,11 @@ class Answers:
         """Held-out labels that the temperature was fitted on."""
         return len(self.held_out)
 
+    @property
+    def fitted_temperature(self) -> float | None:
+        """The temperature; None where it was fitted on nothing."""
+        return self.temperature if len(self.held_out) else None
+
     @functools.cached_property
     def calibration(self) -> Calibration | None:
         """Scores before and after the temperature; None where nothing was held out."""
@@ -68,8 +73,8 @@ class Answers:
 
     def describe(self) -> list[str]:
         """Returns lines that say how the answers were made."""
-        lines = [f"probabilities: temperature {self.temperature:.3f}, fitted on {self.held_out.words}"
-                 if len(self.held_out) else "probabilities: as the model gives them; no label was held out to calibrate"]
+        lines = ["probabilities: " + (f"temperature {self.temperature:.3f}, fitted on {self.held_out.words}" if len(
+            self.held_out) else "as the model gives them; no label was held out to calibrate")]
         if self.reference:
             lines.append(f"novelty: share of {self.reference} whose bound is higher")
         return lines
