@@ -33,6 +33,8 @@ class Config(options.RunOptions, options.OptimiserOptions, options.ObjectiveOpti
             raise errors.UserError("filters=: must name at least one for trunk=convolutional")
         if self.ema_decay == 1:
             raise errors.UserError("ema_decay=1.0: must be below 1, or the averages never move")
+        if self.calibration_folds == 1:
+            raise errors.UserError("calibration_folds=1: must be 0 or at least 2")
         if self.learning_rate == 0:
             raise errors.UserError("learning_rate=0.0: must be above 0")
         if self.learning_rate_schedule == "staircase" and self.staircase_epochs == 0:

@@ -1,18 +1,21 @@
-"""Evaluates a run: error, bound, error by class, confusion matrix, KL of each unit.
+"""Evaluates a run: error, calibration, bound, error by class, confusion matrix, KL of each unit.
 
 python -m adgm_tf.evaluate --run_dir=RUN
+python -m adgm_tf.evaluate --run_dir=RUN --input=labelled.csv
 """
 
 from __future__ import annotations
 
 from absl import flags
 
-from adgm_tf.host import cli
+from adgm_tf.host import cli, errors
 
 
 def define_flags() -> None:
     """Defines the flags of this entry point."""
     cli.define_run_flags()
+    flags.DEFINE_string("input", None, "Evaluate on labelled rows of a file instead: .csv, .tsv, .parquet or .npz, or "
+                        "a folder of pictures.")
     flags.DEFINE_string("split", "test", "test, valid, unlabelled or labelled.")
     flags.DEFINE_string("dataset", None, "Evaluate on this data set of the same shape; that of the run if not given.")
     flags.DEFINE_integer("num_samples", None, "Samples of a that the classifier averages; num_eval_samples of the run "
@@ -29,11 +32,17 @@ def main() -> None:
     run_dir = cli.required("run_dir")
     with cli.quietly():
         from adgm_tf.runs import assessment, stored
+    if values.input and (values.dataset or flags.FLAGS["split"].present):
+        raise errors.UserError(f"input={values.input}: takes the place of dataset and split; leave them out")
     run = stored.load(run_dir, values.weights, values.data_dir)
-    examples = stored.examples(run, values.split, values.dataset, values.data_dir)
+    if values.input:
+        chosen = assessment.Assessed(stored.rows_of(run, values.input), source=values.input)
+    else:
+        examples = stored.examples(run, values.split, values.dataset, values.data_dir)
+        chosen = assessment.Assessed(examples, values.split, values.dataset or run.config.dataset)
     evaluator = run.evaluator(values.num_samples, values.classifier)
-    found = assessment.assess(run, evaluator, examples, values.split, values.dataset,
-                              values.num_importance_samples, values.label_spreading)
+    found = assessment.assess(run, evaluator, chosen, num_importance_samples=values.num_importance_samples,
+                              label_spreading=values.label_spreading)
     print(f"{assessment.table(found)}\n\n{assessment.summary(found)}")
 
 

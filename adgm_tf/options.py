@@ -231,6 +231,10 @@ class RunOptions:
     classifier: str = family_option("q_y", "In evaluation: q_y averages q(y|a,x) over samples of a; bound is the "
                                     "softmax over y of the estimate of log p(x,y) from as many importance samples.",
                                     choices=("q_y", "bound"), affects=MEASUREMENT)
+    calibration_folds: int = option(0, "Folds of the labelled examples for the temperature of the probabilities and "
+                                    "for abstention: at the end so many models are trained without one fold each, "
+                                    "which takes as many times the training. 0 fits both on the validation examples, "
+                                    "if there are any.", minimum=0, maximum=100, affects=MEASUREMENT)
     track_test: bool = option(False, "Also record the test error at every evaluation; it selects nothing.",
                               affects=NOTHING)
 

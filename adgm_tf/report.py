@@ -1,7 +1,8 @@
-"""Collects runs into one table: a line a run as CSV, mean and standard deviation over splits as Markdown.
+"""Collects runs into one table, a line a run as CSV, mean and standard deviation over splits; or writes a run's page.
 
 python -m adgm_tf.report --runs='runs/family/*/*' --csv=FILE
 python -m adgm_tf.report --runs='runs/table1/adgm_1mc/*,runs/table1/m2/*' --curves=FILE.png
+python -m adgm_tf.report --page=RUN
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from adgm_tf.host import cli, errors, files
 
 def define_flags() -> None:
     """Defines the flags of this entry point."""
+    flags.DEFINE_string("page", None, "Instead of a table, write report.html of this run directory anew.")
     flags.DEFINE_list("runs", None, "Patterns of run directories <row>/<split>; the row is the name of the folder "
                       "above the run.")
     flags.DEFINE_string("csv", None, "Also write a line a run to this file, and versions and hardware to "
@@ -40,6 +42,9 @@ def define_flags() -> None:
 def main() -> None:
     """Prints the table, or draws the curves."""
     values = flags.FLAGS
+    if values.page:
+        _write_page(values.page)
+        return
     patterns = cli.required("runs")
     for name in ("csv", "curves", "curves_csv", "tensorboard"):
         files.check_local(getattr(values, name) or "", name)
@@ -57,6 +62,16 @@ def main() -> None:
     elif values.csv:
         tables.write(tables.in_order(lines, values.order), values.csv)
     print(tables.markdown(tables.in_order(lines, values.order), published))
+
+
+def _write_page(run_dir: str) -> None:
+    if flags.FLAGS.runs:
+        raise errors.UserError(f"page={run_dir}: goes without runs")
+    files.check_local(run_dir, "page")
+    with cli.quietly():
+        from adgm_tf.runs import run_page, stored
+    path, problem = run_page.write_stored(stored.load(run_dir))
+    print("\n".join(filter(None, [problem, str(path)])))
 
 
 def _draw(patterns: list[str]) -> None:

@@ -135,6 +135,14 @@ def folds(y: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
     return found
 
 
+def held_out_folds(y: np.ndarray) -> np.ndarray:
+    """Returns the fold of each row [N] of held-out labels y [N], -1 where not known: of one model, for its scores."""
+    y = np.asarray(y)
+    fold, num = np.full(len(y), UNKNOWN), int(np.sum(y != UNKNOWN))
+    fold[y != UNKNOWN] = np.random.default_rng(0).permutation(num) % NUM_FOLDS
+    return fold
+
+
 def cross_fitted(probs: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Returns `apply(probs, T)` [N,C], T of each row fitted on the labelled rows of the other folds.
 
@@ -169,8 +177,7 @@ def calibrate(probs: np.ndarray, y: np.ndarray, fold: np.ndarray | None = None) 
     """
     probs, y = np.asarray(probs, np.float64), np.asarray(y)
     if fold is None:
-        fold = np.full(len(y), UNKNOWN)
-        fold[y != UNKNOWN] = np.random.default_rng(0).permutation(np.sum(y != UNKNOWN)) % NUM_FOLDS
+        fold = held_out_folds(y)
     used = np.asarray(fold) != UNKNOWN
     probs, y, fold = probs[used], y[used], fold[used]
     after = cross_fitted(probs, y, fold)

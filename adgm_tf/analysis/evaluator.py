@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from adgm_tf.analysis import metrics
+from adgm_tf.analysis import metrics, uncertainty
+from adgm_tf.analysis.uncertainty import Uncertainty
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Examples
-from adgm_tf.model import seeds
+from adgm_tf.model import engine, seeds
 from adgm_tf.objectives import estimates
 
 Prepared = Callable[[Any], tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]
@@ -39,8 +40,8 @@ class Evaluator:
         self.model, self.prepared, self.batch_size = model, prepared, batch_size
         self.num_samples, self.classifier = num_samples, classifier
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
-        self._bound = self._compile(lambda seen, seed, described: estimates.unlabelled_bound_of(
-            model, seen, 1, seed, described=described))
+        self._bound, self._bound_alone = (self._compile(functools.partial(_bound, model, shared_noise=shared))
+                                          for shared in (False, True))
         self._kl = self._compile(lambda seen, seed, described: model.kl_per_unit(seen, seed, described.x))
 
     def probs(self, examples: Examples) -> np.ndarray:
@@ -50,6 +51,12 @@ class Evaluator:
                                                    estimates.log_mean_of_blocks, same_noise=True), -1)
         return self._in_blocks(examples, self.num_samples, estimates.CLASSIFY_BY[self.classifier],
                                estimates.mean_of_blocks, same_noise=True)
+
+    def uncertainty(self, examples: Examples) -> Uncertainty:
+        """Returns what q(y|a_k,x) say in the mean over k, and how far they disagree."""
+        found = self._in_blocks(examples, self.num_samples, probs_and_entropy, estimates.mean_of_blocks,
+                                same_noise=True)
+        return uncertainty.of_means(found[:, :-1], found[:, -1])
 
     def error_percent(self, examples: Examples) -> float:
         """Returns the error of the classifier on the examples whose labels are known."""
@@ -63,6 +70,10 @@ class Evaluator:
     def bounds_nats(self, examples: Examples) -> np.ndarray:
         """Returns -U(x) of each example [N], one sample an example and every class."""
         return np.concatenate(self._batches(self._bound, examples))
+
+    def bounds_alone_nats(self, examples: Examples) -> np.ndarray:
+        """Returns `bounds_nats` with noise that the examples share: a row has one bound, whatever is around it."""
+        return np.concatenate(self._batches(self._bound_alone, examples, same_noise=True))
 
     def latent_means(self, examples: Examples) -> np.ndarray:
         """Returns E[z|.] [N,Z], with a at its mean and the most probable class."""
@@ -122,3 +133,21 @@ def of(model: tf.Module, prepared: Prepared, config: Config) -> Evaluator:
     """Returns what evaluates the model as `config` says."""
     return Evaluator(model, prepared, num_samples=config.num_eval_samples, batch_size=config.eval_batch_size,
                      seed=config.seed, classifier=config.classifier)
+
+
+def probs_and_entropy(model: tf.Module, seen: tf.Tensor, num_samples: int, seed: tf.Tensor, *,
+                      described: estimates.Described = estimates.AS_SEEN) -> tf.Tensor:
+    """mean_K q(y|a_k,x) [B,C] and, in one more column, mean_K H(q(y|a_k,x)), nats: the samples of `classify`."""
+    del described
+    if isinstance(model, engine.GenerativeModel):
+        x = model.observe(seen)
+        probs = model.q_y(x, model.sample_auxiliary(x, num_samples, seed, shared_noise=True).value).probs_parameter()
+    else:
+        probs = model.classify(seen, num_samples, seed)[None]
+    entropy = -tf.reduce_sum(tf.math.xlogy(probs, probs), -1, keepdims=True)
+    return tf.reduce_mean(tf.concat([probs, entropy], -1), 0)
+
+
+def _bound(model: tf.Module, seen: tf.Tensor, seed: tf.Tensor, described: estimates.Described, *,
+           shared_noise: bool) -> tf.Tensor:
+    return estimates.unlabelled_bound_of(model, seen, 1, seed, described=described, shared_noise=shared_noise)

@@ -18,22 +18,26 @@ class Rows:
     """Answers to rows, of which the page shows the most uncertain and the most novel ones.
 
     Attributes:
-      found: probabilities, entropy, mutual information.
+      found: probabilities, entropy, mutual information; None where the model names no class.
       novelty: `uncertainty.novelty` [N], if the model has a bound.
       bounds: -U(x) [N], nats, which tell rows of one novelty apart.
       y: classes [N], -1 where not known.
       names: of the rows [N]; their numbers if not given.
       images: [N, H, W, channels] in [0,1].
       cells: the rows as they were given [N], for those that are no images.
+      words: which rows they are.
+      reference: which rows their novelty was measured by.
     """
 
-    found: Uncertainty
+    found: Uncertainty | None
     novelty: np.ndarray | None = None
     bounds: np.ndarray | None = None
     y: np.ndarray | None = None
     names: Sequence[object] | None = None
     images: np.ndarray | None = None
     cells: pd.DataFrame | None = None
+    words: str = ""
+    reference: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -176,17 +176,22 @@ def _strip(images: np.ndarray) -> np.ndarray:
 
 
 def _uncertain(content: PageContent) -> list[Block]:
-    if content.rows is None or not len(content.rows.found.probs):
+    if content.rows is None or content.rows.found is None or not len(content.rows.found.probs):
         return []
-    said = ("Entropy is how spread the probabilities are; mutual information is the part of it that samples of the "
-            "auxiliary variable disagree about. Both in nats.")
+    said = ("Entropy is how spread the probabilities are. Mutual information is how far samples of the auxiliary "
+            "variable disagree about the class, before calibration. Both in nats." + _of_which(content.rows))
     return [Block("text", said), _answers(content, content.rows.found.entropy_nats)]
+
+
+def _of_which(rows: Rows) -> str:
+    return f" Shown are the first {NUM_ROWS} of {rows.words}." if rows.words else ""
 
 
 def _novel(content: PageContent) -> list[Block]:
     if content.rows is None or content.rows.novelty is None or not len(content.rows.novelty):
         return []
-    said = "Novelty is the share of reference rows that the model finds likelier. At 1, all of them are."
+    said = (f"Novelty is the share of {content.rows.reference or 'reference rows'} that the model finds likelier. At "
+            f"1, all of them are.{_of_which(content.rows)}")
     bounds = content.rows.bounds
     scores = content.rows.novelty if bounds is None else np.where(np.isnan(bounds), np.inf, -bounds)
     return [Block("text", said), _answers(content, scores)]
@@ -197,7 +202,7 @@ def _answers(content: PageContent, scores: np.ndarray) -> Block:
     rows, names = content.rows, content.class_names
     places = uncertainty.most(scores, NUM_ROWS).tolist()
     answers = [{"name": text(rows.names[i]) if rows.names is not None else f"row {i}",
-                "probs": _most_probable(rows.found.probs[i], names), "facts": _answer_facts(rows, i, names),
+                "probs": _most_probable(rows, i, names), "facts": _answer_facts(rows, i, names),
                 "picture": None if rows.images is None else plots.image_grid(rows.images[None, [i]], gap=0)}
                for i in places]
     if rows.images is not None:
@@ -206,14 +211,18 @@ def _answers(content: PageContent, scores: np.ndarray) -> Block:
     return Block("answers", {"heads": heads, "rows": list(zip(answers, lines, strict=True))})
 
 
-def _most_probable(probs: np.ndarray, names: Sequence[str]) -> list[tuple[str, float]]:
+def _most_probable(rows: Rows, i: int, names: Sequence[str]) -> list[tuple[str, float]]:
+    if rows.found is None:
+        return []
+    probs = rows.found.probs[i]
     places = uncertainty.most(probs, NUM_PROBS)
     return [(names[c], float(probs[c])) for n, c in enumerate(places) if n == 0 or probs[c] >= LEAST_PROB]
 
 
 def _answer_facts(rows: Rows, i: int, names: Sequence[str]) -> dict[str, str]:
-    facts = {"entropy": f"{rows.found.entropy_nats[i]:.3f}",
-             "mutual information": f"{rows.found.mutual_information_nats[i]:.3f}"}
+    facts = {} if rows.found is None else {
+        "entropy": f"{rows.found.entropy_nats[i]:.3f}",
+        "mutual information": f"{rows.found.mutual_information_nats[i]:.3f}"}
     if rows.novelty is not None:
         facts["novelty"] = f"{rows.novelty[i]:.3f}"
     if rows.bounds is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
-from adgm_tf.analysis import metrics
+from adgm_tf.analysis import calibration, metrics
 
 # Thresholds that are tried where one has to hold for rows to come.
 NUM_TRIED = 20
@@ -54,7 +54,7 @@ class Abstention(NamedTuple):
 
     def keeps(self, probs: np.ndarray) -> np.ndarray:
         """Returns which rows of probabilities [N,C] get an answer, bool [N]; one with a NaN gets none."""
-        return _confidence(probs) >= self.threshold
+        return keeps(probs, self.threshold)
 
 
 def of_samples(probs: np.ndarray) -> Uncertainty:
@@ -86,6 +86,20 @@ def of_means(probs: np.ndarray, entropy: np.ndarray) -> Uncertainty:
     total = special.entr(probs).sum(-1)
     # Rounding can take the difference below 0.
     return Uncertainty(probs, total, np.maximum(total - np.asarray(entropy, np.float64), 0))
+
+
+def keeps(probs: np.ndarray, threshold: float) -> np.ndarray:
+    """Returns which rows of probabilities [N,C] have a confidence of at least the threshold, bool [N]."""
+    return _confidence(probs) >= threshold
+
+
+def tempered(found: Uncertainty, temperature: float) -> Uncertainty:
+    """Returns probabilities divided by a temperature in their logarithms, and their entropy.
+
+    The mutual information stays: it is that of the samples as they were drawn.
+    """
+    probs = calibration.apply(found.probs, temperature)
+    return Uncertainty(probs, special.entr(probs).sum(-1), found.mutual_information_nats)
 
 
 def novelty(bounds: np.ndarray, reference: np.ndarray) -> np.ndarray:

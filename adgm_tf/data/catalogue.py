@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from adgm_tf.data import bundled, folders, npz, source, tables, tfds
 from adgm_tf.data import rows as rows_lib
@@ -60,3 +60,16 @@ def rows(path: str, like: Preprocess, options: ReadOptions | None = None, argume
     """
     files.check_local(path.partition(":")[2] or path, argument)
     return rows_lib.read(path, like, options or ReadOptions(), argument)
+
+
+def blocks_of_rows(path: str, like: Preprocess, options: ReadOptions, count: int, *,
+                   with_labels: bool = True) -> Iterator[rows_lib.Rows]:
+    """Yields what `rows` returns in blocks of `count` rows; of all but npz files no more is held at once.
+
+    Without labels nothing is asked of them: a column that is called like one may hold anything.
+
+    Raises:
+      UserError: as `rows`; of a row when its turn comes.
+    """
+    files.check_local(path.partition(":")[2] or path, "input")
+    yield from rows_lib.blocks(path, like, options, "input", count, with_labels=with_labels)

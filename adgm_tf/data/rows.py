@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from adgm_tf.host import errors
 from adgm_tf.options import ReadOptions
 
 KINDS = {".npz": "npz", ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv"}
-COMPRESSED = (".gz", ".bz2", ".xz")
 FILE = "file"
 
 
@@ -36,6 +36,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.x)
 
+    def take(self, rows: slice) -> Rows:
+        """Returns some of the rows."""
+        x, frame = (v.iloc[rows] if hasattr(v, "iloc") else v[rows] if v is not None else None
+                    for v in (self.x, self.frame))
+        return Rows(x, None if self.names is None else self.names[rows], frame)
+
 
 def read(path: str, like: Preprocess, options: ReadOptions, argument: str) -> Rows:
     """Returns the rows of a file or a folder for a model whose examples are `like` those of training.
@@ -51,35 +57,74 @@ def read(path: str, like: Preprocess, options: ReadOptions, argument: str) -> Ro
       UserError: the file cannot be read, or its rows are not like those of training.
     """
     what = f"{argument}={path}"
-    kind, place = _kind(path, what)
-    readers = {"npz": _of_npz, "folder": _of_folder} if isinstance(like, Arrays) else {}
-    if kind in ("npz", "folder") and kind not in readers:
-        raise errors.UserError(f"{what}: the model learnt from a table; give a .csv, .tsv or .parquet file")
-    if kind in readers:
-        return readers[kind](place, like, options, what)
+    kind, place = _known_kind(path, like, what)
+    if kind == "npz":
+        return _of_npz(place, like, options, what)
+    if kind == "folder":
+        return _of_pictures(_pictures(place, like, what), place, like, what)
     return _of_table(tables.read(kind, place, what), like, options, what)
 
 
-def _kind(path: str, what: str) -> tuple[str, str]:
+def blocks(path: str, like: Preprocess, options: ReadOptions, argument: str, count: int, *,
+           with_labels: bool = True) -> Iterator[Rows]:
+    """Yields what `read` returns in blocks of `count` rows; of all but npz files no more is held at once.
+
+    Without labels nothing is asked of them: a column that is called like one may hold anything.
+
+    Raises:
+      UserError: as `read`; of a row when its turn comes.
+    """
+    what = f"{argument}={path}"
+    kind, place = _known_kind(path, like, what)
+    if kind == "npz":
+        rows = _of_npz(place, like, options, what, with_labels=with_labels)
+        yield from (rows.take(slice(i, i + count)) for i in range(0, len(rows), count))
+    elif kind == "folder":
+        found = _pictures(place, like, what)
+        yield from (_of_pictures(found[i: i + count], place, like, what) for i in range(0, len(found), count))
+    else:
+        frame = None
+        for frame in tables.blocks(kind, place, what, count):
+            yield _of_table(frame, like, options, what, with_labels=with_labels)
+        if frame is None:
+            raise _no_rows(what)
+
+
+def file_of(path: str) -> pathlib.Path:
+    """Returns where the file or folder is that is read as `path`."""
     prefix, colon, rest = path.partition(":")
+    return pathlib.Path(rest if colon and prefix in (*KINDS.values(), "folder") else path)
+
+
+def _known_kind(path: str, like: Preprocess, what: str) -> tuple[str, str]:
+    """What the file is and where.
+
+    Raises:
+      UserError: it is nothing that the model could take.
+    """
+    kind, place = _kind(path, what)
+    if kind in ("npz", "folder") and not isinstance(like, Arrays):
+        raise errors.UserError(f"{what}: the model learnt from a table; give a .csv, .tsv or .parquet file")
+    return kind, place
+
+
+def _kind(path: str, what: str) -> tuple[str, str]:
+    found, (prefix, colon, rest) = file_of(path), path.partition(":")
     if colon and prefix in (*KINDS.values(), "folder"):
         return prefix, rest
-    found = pathlib.Path(path)
-    endings = [ending.lower() for ending in found.suffixes if ending.lower() not in COMPRESSED]
+    endings = [ending.lower() for ending in found.suffixes if ending.lower() not in tables.COMPRESSED]
     kind = "folder" if found.is_dir() or found.suffix.lower() in folders.ENDINGS else KINDS.get((endings or [""])[-1])
     if not kind:
         raise errors.UserError(f"{what}: must be a folder of pictures, or end in {', '.join(KINDS)}")
     return kind, path
 
 
-def _of_table(frame: Any, like: Preprocess, options: ReadOptions, what: str) -> Rows:
+def _of_table(frame: Any, like: Preprocess, options: ReadOptions, what: str, *, with_labels: bool = True) -> Rows:
     if not len(frame):
-        raise errors.UserError(f"{what}: has column names and no rows")
+        raise _no_rows(what)
     label = _label(frame, like, options)
-    names = None if label is None else own.label_names(frame[label], options.unlabelled_value,
-                                                       f"{what}, column {label}")
-    if options.id_column and options.id_column not in frame.columns:
-        raise errors.unknown("id_column", options.id_column, list(frame.columns))
+    names = None if label is None or not with_labels else own.label_names(
+        frame[label], options.unlabelled_value, f"{what}, column {label}")
     if not isinstance(like, Arrays):
         return Rows(columns.typed(frame, like.columns, what), names, frame)
     left = {label, options.id_column, options.split_column or tables.SPLIT, *options.ignore_columns}
@@ -88,6 +133,10 @@ def _of_table(frame: Any, like: Preprocess, options: ReadOptions, what: str) -> 
         raise errors.UserError(f"{what}: has {len(x.columns)} columns of numbers, and the examples of training are "
                                f"{arrays.shown(like.x_shape)}")
     return Rows(_numbers(x, what), names, frame)
+
+
+def _no_rows(what: str) -> errors.UserError:
+    return errors.UserError(f"{what}: has column names and no rows")
 
 
 def _numbers(frame: Any, what: str) -> np.ndarray:
@@ -110,11 +159,12 @@ def _label(frame: Any, like: Preprocess, options: ReadOptions) -> str | None:
     return found[-1] if found else None
 
 
-def _of_npz(path: str, like: Arrays, options: ReadOptions, what: str) -> Rows:
+def _of_npz(path: str, like: Arrays, options: ReadOptions, what: str, *, with_labels: bool = True) -> Rows:
     found = npz.read(path, what)
     x = _alike(arrays.understood(found["x"], f"{what}, its examples"), like, what)
     class_names = None if "names" not in found else tuple(str(n) for n in found["names"].ravel())
-    names = None if "y" not in found else npz.names(found["y"], len(x), class_names, options, f"{what}, its labels")
+    y = found.get("y") if with_labels else None
+    names = None if y is None else npz.names(y, len(x), class_names, options, f"{what}, its labels")
     return Rows(x, names, None)
 
 
@@ -127,15 +177,20 @@ def _alike(x: np.ndarray, like: Arrays, what: str) -> np.ndarray:
     return x
 
 
-def _of_folder(path: str, like: Arrays, options: ReadOptions, what: str) -> Rows:
-    import pandas as pd
-    del options
+def _pictures(path: str, like: Arrays, what: str) -> list[tuple[pathlib.Path, str | None]]:
+    """The pictures of a folder, or one, each with the name of its class."""
     if len(like.x_shape) != 3 or like.x_shape[2] not in (1, 3):
         raise errors.UserError(f"{what}: holds pictures, and the examples of training are {arrays.shown(like.x_shape)}")
     root = pathlib.Path(path)
     found = [(root, None)] if root.is_file() else folders.pictures(root)[0] if root.is_dir() else []
     if not found:
         raise errors.UserError(f"{what}: holds no picture" if root.is_dir() else f"{what}: there is no such folder")
+    return found
+
+
+def _of_pictures(found: Sequence[tuple[pathlib.Path, str | None]], path: str, like: Arrays, what: str) -> Rows:
+    import pandas as pd
+    root = pathlib.Path(path)
     x = folders.read([file for file, _ in found], like.x_shape[:2], like.x_shape[2], what)
     if like.x_dtype != np.uint8:
         x = (x / 255).astype(np.float32)

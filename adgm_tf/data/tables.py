@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import csv
 import gzip
 import lzma
+import os
 import pathlib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ LABEL = "label"
 LABELS = ("class", "target", "y")
 SPLIT = "split"
 _OPEN = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+COMPRESSED = tuple(_OPEN)
 
 
 def load(name: str, options: ReadOptions) -> source.Source:
@@ -110,20 +113,39 @@ def read(kind: str, path: str, what: str) -> Any:
     Raises:
       UserError: there is no such file, it cannot be read, or a column has no name or that of another.
     """
+    with _said(path, what):
+        frame = _read_parquet(path) if kind == "parquet" else _read_csv(path)
+        check_names(list(frame.columns), what)
+    return frame
+
+
+def blocks(kind: str, path: str, what: str, count: int) -> Iterator[Any]:
+    """Yields what `read` returns in blocks of `count` rows, which is all that is held at once.
+
+    Raises:
+      UserError: as `read`; of a row that cannot be read when its turn comes.
+    """
+    with _said(path, what):
+        for frame in (_parquet_blocks if kind == "parquet" else _csv_blocks)(path, count):
+            check_names(list(frame.columns), what)
+            yield frame
+
+
+@contextlib.contextmanager
+def _said(path: str, what: str) -> Iterator[None]:
+    """Says in one line what is wrong with a file that is read in the block."""
     if not pathlib.Path(path).is_file():
         raise errors.UserError(f"{what}: there is no such file")
     try:
-        frame = _read_parquet(path) if kind == "parquet" else _read_csv(path)
+        yield
     except UnicodeDecodeError as error:
         raise errors.UserError(f"{what}: is not UTF-8 text (byte {error.object[error.start]:#04x}); save it as UTF-8") \
             from None
     except errors.UserError as error:
-        raise errors.UserError(f"{what}: {error}") from None
+        raise (error if str(error).startswith(what) else errors.UserError(f"{what}: {error}")) from None
     except Exception as error:  # noqa: BLE001  (every parser has errors of its own)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise errors.UserError(f"{what}: cannot be read ({reason.rpartition('C error: ')[2][:200]})") from None
-    check_names(list(frame.columns), what)
-    return frame
 
 
 def check_names(names: Sequence[str], what: str) -> None:
@@ -138,9 +160,29 @@ def check_names(names: Sequence[str], what: str) -> None:
         raise errors.UserError(f"{what}: column {names.index('') + 1} has no name")
 
 
+def opened(path: os.PathLike | str, mode: str, encoding: str = "utf-8") -> Any:
+    """Returns a file of text, packed as its ending says."""
+    return _OPEN.get(pathlib.Path(path).suffix.lower(), open)(path, mode, encoding=encoding, newline="")
+
+
 def _read_parquet(path: str) -> Any:
     import pandas as pd
-    frame = pd.read_parquet(path, engine="pyarrow")
+    return _with_index(pd.read_parquet(path, engine="pyarrow"))
+
+
+def _parquet_blocks(path: str, count: int) -> Iterator[Any]:
+    from pyarrow import parquet
+    start = 0
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(count):
+            frame = _with_index(batch.to_pandas())
+            frame.index += start
+            start += len(frame)
+            yield frame
+
+
+def _with_index(frame: Any) -> Any:
+    """The frame with an index that has a name as a column, and rows by their numbers."""
     if frame.index.name is not None or frame.index.nlevels > 1:
         frame = frame.reset_index()
     frame.columns = [str(name).strip() for name in frame.columns]
@@ -149,21 +191,41 @@ def _read_parquet(path: str) -> Any:
 
 def _read_csv(path: str) -> Any:
     import pandas as pd
+    options, names = _csv_format(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return _named(pd.read_csv(path, **options), names)
+
+
+def _csv_blocks(path: str, count: int) -> Iterator[Any]:
+    import pandas as pd
+    options, names = _csv_format(path)
+    with pd.read_csv(path, **options, chunksize=count) as reader:
+        while True:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = next(reader, None)
+            if frame is None:
+                return
+            yield _named(frame, names)
+
+
+def _csv_format(path: str) -> tuple[dict[str, Any], list[str]]:
+    """How pandas reads the file, and the names in its first line."""
     suffixes = pathlib.Path(path).suffixes
-    with _OPEN.get(suffixes[-1] if suffixes else "", open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+    with opened(path, "rt", "utf-8-sig") as file:
         start = file.readline()
         separator = "\t" if ".tsv" in suffixes else _separator(start)
         file.seek(0)
         names = [name.strip() for name in next(csv.reader(file, delimiter=separator, strict=True), [])]
     _check_header(names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        frame = pd.read_csv(path, sep=separator, dtype=str, na_filter=False, encoding="utf-8-sig", index_col=False,
-                            header=0, names=range(len(names)), skip_blank_lines=len(names) > 1)
+    return dict(sep=separator, dtype=str, na_filter=False, encoding="utf-8-sig", index_col=False, header=0,
+                names=range(len(names)), skip_blank_lines=len(names) > 1), names
+
+
+def _named(frame: Any, names: list[str]) -> Any:
     frame.columns = names
-    if names[0] == "" and names.count("") == 1:  # The index that pandas writes.
-        frame = frame.iloc[:, 1:]
-    return frame
+    return frame.iloc[:, 1:] if names[0] == "" and names.count("") == 1 else frame  # The index that pandas writes.
 
 
 def _separator(line: str) -> str:

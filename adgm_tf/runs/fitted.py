@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from adgm_tf import config as config_lib
-from adgm_tf.analysis import metrics
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue
 from adgm_tf.data import splits as splits_lib
@@ -59,9 +58,6 @@ def _measure(config: Config, splits: splits_lib.Splits) -> dict[str, Any]:
     predict_proba = systems.FITTED[config.model](splits, config.seed)
     seconds = time.monotonic() - start
 
-    def error_percent(examples: splits_lib.Examples) -> float:
-        return metrics.error_percent(predict_proba(examples), examples.y)
-
     return {"model": config.model, "dataset": config.dataset, "num_labels": len(splits.labelled),
             "num_valid_labels": len(splits.valid), "run_dir": config.run_dir, "steps": 0, "seconds": seconds,
-            **results.measure_errors(error_percent, splits), **results.circumstances(config)}
+            **results.measure_errors(predict_proba, splits), **results.circumstances(config)}

@@ -23,8 +23,9 @@ from adgm_tf.data import splits as splits_lib
 from adgm_tf.host import errors, files
 from adgm_tf.host.interrupts import Interrupts
 from adgm_tf.runs import answers as answers_lib
-from adgm_tf.runs import features, fitted, results
+from adgm_tf.runs import features, fitted, results, run_page
 from adgm_tf.runs import record as record_lib
+from adgm_tf.runs.stored import Run
 from adgm_tf.training import checkpoints, fit, loop, resolve, systems
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training.progress import Progress
@@ -135,11 +136,14 @@ def _train(trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
             raise
     kept.save()
     _check_not_spoilt(trainer, answers, splits)
-    measured = _results(trainer, splits, answers, kept, spent)
     with trainer.evaluation_weights():
-        answers_lib.write(answers_lib.measure(answers, splits), write_dir)
+        found = answers_lib.measure(answers, splits, config, trainer.step)
+    answers_lib.write(found, write_dir)
+    measured = _results(trainer, splits, answers, kept, spent, temperature=found.fitted_temperature)
     files.write_json(write_dir / "results.json", measured)
     record_lib.describe_results(record, trainer.step, measured)
+    with trainer.evaluation_weights():
+        run_page.try_to_write(Run(write_dir, config, splits.spec, trainer.model, trainer.step), splits)
     return measured
 
 
@@ -211,14 +215,14 @@ def _finished(trainer: Trainer) -> dict[str, Any] | None:
 
 
 def _results(trainer: Trainer, splits: splits_lib.Splits, evaluator: Evaluator, kept: checkpoints.Checkpoints,
-             spent: loop.Spent) -> dict[str, Any]:
+             spent: loop.Spent, *, temperature: float | None) -> dict[str, Any]:
     config = trainer.config
     with trainer.evaluation_weights():
         measured = {"model": config.model, "dataset": config.dataset, "num_labels": len(splits.labelled),
                     "num_valid_labels": len(splits.valid), "run_dir": config.run_dir,
                     "steps": trainer.step, "seconds": spent.seconds, "seconds_between_calls": spent.between,
                     "classification_weight": trainer.plan.classification_weight,
-                    **results.measure(evaluator, splits, sees_labels=trainer.sees_labels)}
+                    **results.measure(evaluator, splits, sees_labels=trainer.sees_labels, temperature=temperature)}
     if spent.stopped_early:
         measured["stopped_early"] = True
     if len(splits.valid):

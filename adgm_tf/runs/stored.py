@@ -7,11 +7,13 @@ import functools
 import math
 import pathlib
 
+import numpy as np
+
 from adgm_tf import config as config_lib
 from adgm_tf.analysis import evaluator
 from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.config import Config
-from adgm_tf.data import catalogue
+from adgm_tf.data import catalogue, labels
 from adgm_tf.data import source as source_lib
 from adgm_tf.data import spec as spec_lib
 from adgm_tf.data import splits as splits_lib
@@ -109,6 +111,23 @@ def examples(run: Run, split: str, dataset: str | None = None, data_dir: str | N
     if not len(chosen):
         raise errors.UserError(f"split={split}: the run has no such examples")
     return chosen
+
+
+def rows_of(run: Run, path: str) -> splits_lib.Examples:
+    """Returns the rows of a file or a folder of new data, with their labels as classes of the run.
+
+    Raises:
+      UserError: the file cannot be read, its rows are not like those of training, or none has a label that the run
+        could be measured by.
+    """
+    rows = catalogue.rows(path, run.spec.preprocess, run.config)
+    y = np.full(len(rows), labels.UNKNOWN, np.int32)
+    if run.model.has_classes and run.spec.has_labels:
+        if rows.names is not None:
+            y = labels.indexed(rows.names, run.spec.class_names, f"input={path}, its labels")
+        if np.all(y == labels.UNKNOWN):
+            raise errors.UserError(f"input={path}: has no label to measure by; predict answers rows without")
+    return splits_lib.Examples(rows.x, y, np.arange(len(rows)))
 
 
 def _check_fits(run: Run, other: source_lib.Source, dataset: str) -> None:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from adgm_tf import config as config_lib
 from adgm_tf.analysis import calibration, evaluator, samples, uncertainty
 from adgm_tf.analysis.evaluator import Evaluator
+from adgm_tf.analysis.uncertainty import Uncertainty
 from adgm_tf.config import Config
 from adgm_tf.data import spec as spec_lib
 from adgm_tf.data.labels import UNKNOWN
@@ -55,9 +56,21 @@ class TrainedModel:
         """What asks the model, block by block."""
         return evaluator.of(self.model, self.spec.prepared, self.config)
 
+    def uncertainty(self, x: Any) -> Uncertainty:
+        """Returns calibrated probabilities [N,C], their entropy [N], and the mutual information of y and a [N], nats.
+
+        The mutual information is that of q(y|a,x) as the model gives it, before the temperature.
+        """
+        self.check_names_classes()
+        examples = _examples(x)
+        found = self.evaluator.uncertainty(examples)
+        # Another classifier than q(y|a,x) gives other probabilities.
+        probs = found.probs if self.evaluator.classifier == "q_y" else self.evaluator.probs(examples)
+        return uncertainty.tempered(found._replace(probs=probs), self.answers.temperature)
+
     def predict_proba(self, x: Any) -> np.ndarray:
         """Returns calibrated probabilities of the classes [N,C] of examples as the data source gives them."""
-        self._check_classes()
+        self.check_names_classes()
         return calibration.apply(self.evaluator.probs(_examples(x)), self.answers.temperature)
 
     def predict(self, x: Any) -> np.ndarray:
@@ -67,7 +80,7 @@ class TrainedModel:
     def bound(self, x: Any) -> np.ndarray:
         """Returns -U(x), a lower bound on log p(x), of each example [N], nats."""
         self._check_generative("a bound")
-        return self.evaluator.bounds_nats(_examples(x))
+        return self.evaluator.bounds_alone_nats(_examples(x))
 
     def novelty(self, x: Any) -> np.ndarray:
         """Returns the share of reference rows whose bound is above that of each example [N]: near 1 is unlike them."""
@@ -111,14 +124,19 @@ class TrainedModel:
         """Writes a SavedModel to `folder`/<version>/; returns that."""
         return saved_model.write_version(pathlib.Path(folder), self.model, self.spec, self.config)
 
+    def check_names_classes(self) -> None:
+        """Makes sure that the classes of the model are those of labels.
+
+        Raises:
+          UserError: it has none, or saw no label.
+        """
+        if not (self.model.has_classes and self.spec.has_labels):
+            raise errors.UserError(f"model={self.config.model}: was trained without labels and names no class")
+
     def _class_index(self, label: str | int) -> int:
         if str(label) not in self.class_names:
             raise errors.unknown("label", label, self.class_names)
         return self.class_names.index(str(label))
-
-    def _check_classes(self) -> None:
-        if not (self.model.has_classes and self.spec.has_labels):
-            raise errors.UserError(f"model={self.config.model}: was trained without labels and names no class")
 
     def _check_generative(self, what: str) -> None:
         if not self.model.is_generative:
@@ -140,7 +158,8 @@ def of_trainer(trainer: Trainer, splits: Splits) -> TrainedModel:
     """Returns the model that a trainer has trained, with what is measured on the data for its answers."""
     config = dataclasses.replace(trainer.config, ema_decay=0.0)
     evaluates = evaluator.of(trainer.model, splits.prepared, config)
-    return TrainedModel(config, splits.spec, trainer.model, answers_lib.measure(evaluates, splits), trainer.step)
+    found = answers_lib.measure(evaluates, splits, trainer.config, trainer.step)
+    return TrainedModel(config, splits.spec, trainer.model, found, trainer.step)
 
 
 def train(config: Config, splits: Splits, **given: Any) -> TrainedModel:
