@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class Scores:
         return "  ".join(f"{words} error {self.values[k]:.2f} %" for k, words in _WORDS.items() if k in self.values)
 
 
+@runtime_checkable
 class Keeper(Protocol):
     """What keeps the weights that were best on the validation set."""
 
