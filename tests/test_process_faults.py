@@ -108,7 +108,7 @@ def test_a_reader_that_leaves_ends_no_training(tmp_path):
     started.stdout.close()
     _, err = started.communicate(timeout=process.TIMEOUT)
     assert started.returncode == 0, err
-    assert err.decode() == "standard output was closed; the program goes on without it\n"
+    assert err.decode() == "standard output was closed; the program continues without printing\n"
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 30
 
 

@@ -63,7 +63,7 @@ def run(main: Callable[..., None], doc: str, arguments: int = 0) -> None:
                 _leave(f"out of memory ({_first_line(error)}); smaller batches, layers or numbers of samples need less")
             if _is_lost_worker(error):
                 _leave(f"another worker was lost ({_first_line(error)}); start all again with the same flags, and "
-                       "the run goes on from its last checkpoint", LOST_WORKER_STATUS)
+                       "the run resumes from its last checkpoint", LOST_WORKER_STATUS)
             if _is_full_disk(error):
                 _leave(f"no space left on the device{f' to write {name}' if name else ''}; nothing more was written, "
                        "and the files written before are whole")
@@ -116,7 +116,7 @@ class _Outliving:
             return act()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            print("standard output was closed; the program goes on without it", file=sys.stderr)
+            print("standard output was closed; the program continues without printing", file=sys.stderr)
             return otherwise
 
 
