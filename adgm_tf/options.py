@@ -101,6 +101,9 @@ class ModelOptions:
     model: str = shared_option("sdgm", "Row of the family (sdgm, adgm, adgm_deterministic, adgm_icml, m2, m1, avae, "
                                "or one of your own), a classifier (vat, ladder), or a baseline that is fitted at once "
                                "(label_spreading, self_training, atlas_rbf).")
+    row: tuple[str, ...] = family_option((), "What each conditional of a model of your own looks at: q_a=x,q_y=ax,"
+                                         "q_z=axy,p_a=yz,p_x=ayz, without q_a or q_y where there is no such variable; "
+                                         "model names it.")
     likelihood: str = family_option("auto", "Density of x given the rest: bernoulli or gaussian; auto is bernoulli for "
                                     "images, gaussian for real vectors and mixed for tables.")
     trunk: str = family_option("perceptron", "Layers between x and the rest, both ways: perceptron or convolutional.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,12 @@ def fit(x: Any, y: Any, *, verbose: bool = False, **options: Any) -> trained.Tra
 def source_of(x: Any, y: Any, config: Config) -> Source:
     """Returns arrays or a DataFrame, with labels that may be unknown, as a source without a test set."""
     names = own.label_names(np.full(len(x), None, object) if y is None else y, config.unlabelled_value, "y")
+    return source_of_names(x, names, config)
+
+
+def source_of_names(x: Any, names: np.ndarray, config: Config, class_names: Sequence[str] | None = None) -> Source:
+    """Returns the same of the names of labels [N], None where unknown; classes are those that occur if not given."""
     if hasattr(x, "iloc"):
-        return tables.of_rows("arrays", x, names, config)
+        return tables.of_rows("arrays", x, names, config, class_names=class_names)
     x = np.asarray(x)
-    return own.made("arrays", x, names, np.zeros(len(x), bool))
+    return own.made("arrays", x, names, np.zeros(len(x), bool), class_names=class_names)

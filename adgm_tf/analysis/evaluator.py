@@ -43,6 +43,8 @@ class Evaluator:
         self._bound, self._bound_alone = (self._compile(functools.partial(_bound, model, shared_noise=shared))
                                           for shared in (False, True))
         self._kl = self._compile(lambda seen, seed, described: model.kl_per_unit(seen, seed, described.x))
+        self._encode = self._compile(lambda seen, seed, described: model.encode(seen).z)
+        self._blocks: dict[tuple[Callable, int], Callable] = {}
 
     def probs(self, examples: Examples) -> np.ndarray:
         """Returns what the classifier says, [N,C]."""
@@ -77,8 +79,7 @@ class Evaluator:
 
     def latent_means(self, examples: Examples) -> np.ndarray:
         """Returns E[z|.] [N,Z], with a at its mean and the most probable class."""
-        encode = self._compile(lambda seen, seed, described: self.model.encode(seen).z)
-        return np.concatenate(self._batches(encode, examples))
+        return np.concatenate(self._batches(self._encode, examples))
 
     def kl_per_unit(self, examples: Examples) -> dict[str, np.ndarray]:
         """Returns {letter: KL [units]}, the mean over the examples, nats."""
@@ -97,12 +98,18 @@ class Evaluator:
         of_every_class = of_block in (estimates.log_joint_of, estimates.log_likelihood_of)
         at_once = 1 if of_every_class else SAMPLES_OF_A_FULL_BATCH
         rows = max(1, self.batch_size * at_once // max(at_once, sizes[0]))
-        functions = {size: self._compile(lambda seen, seed, described, size=size: of_block(
-            self.model, seen, size, seed, described=described)) for size in set(sizes)}
         for block, size in enumerate(sizes):
             seed = self.seed if block == 0 else seeds.fold(self.seed, seeds.Draw.EVALUATION, block)
-            found.append(np.concatenate(self._batches(functions[size], examples, rows, seed, same_noise=same_noise)))
+            found.append(np.concatenate(self._batches(self._of_block(of_block, size), examples, rows, seed,
+                                                      same_noise=same_noise)))
         return join(found, sizes) if len(found) > 1 else found[0]
+
+    def _of_block(self, of_block: Callable, size: int) -> Callable:
+        """Returns the compiled answer from `size` samples, the same at every call."""
+        if (of_block, size) not in self._blocks:
+            self._blocks[of_block, size] = self._compile(lambda seen, seed, described: of_block(
+                self.model, seen, size, seed, described=described))
+        return self._blocks[of_block, size]
 
     def _compile(self, function: Callable) -> Callable:
         """Compiles (seen, seed, described) -> answers, for any number of examples."""

@@ -60,8 +60,11 @@ def of_frame(name: str, frame: Any, options: ReadOptions) -> source.Source:
     return own.made(name, columns.typed(features, found, what), names, test, columns=found, remarks=remarks)
 
 
-def of_rows(name: str, frame: Any, names: np.ndarray, options: ReadOptions) -> source.Source:
+def of_rows(name: str, frame: Any, names: np.ndarray, options: ReadOptions, *,
+            class_names: Sequence[str] | None = None) -> source.Source:
     """Returns the source of a DataFrame without labels in it, whose labels are `names` [N]; all rows are of training.
+
+    The classes are those that occur if they are not given.
 
     Raises:
       UserError: what is in it cannot be understood.
@@ -70,7 +73,8 @@ def of_rows(name: str, frame: Any, names: np.ndarray, options: ReadOptions) -> s
     found = columns.infer(frame, options, names)
     remarks = [*own.remarks_on(names, ""), *(column.remark for column in found if column.remark)]
     typed = columns.typed(frame, found, f"dataset={name}")
-    return own.made(name, typed, names, np.zeros(len(frame), bool), columns=found, remarks=remarks)
+    return own.made(name, typed, names, np.zeros(len(frame), bool), class_names=class_names, columns=found,
+                    remarks=remarks)
 
 
 def label_column(names: Sequence[str], options: ReadOptions, what: str) -> tuple[str, list[str]]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Wrong input; the entry points print it as one line and leave with status 2."""
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.analysis.uncertainty import Uncertainty
 from adgm_tf.config import Config
 from adgm_tf.data import spec as spec_lib
+from adgm_tf.data import splits as splits_lib
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.spec import DataSpec
 from adgm_tf.data.splits import Examples, Splits
 from adgm_tf.host import errors, files
 from adgm_tf.runs import answers as answers_lib
-from adgm_tf.runs import saved_model, stored
+from adgm_tf.runs import features, saved_model, stored
 from adgm_tf.runs.answers import Answers
 from adgm_tf.training import checkpoints, fit, systems
 from adgm_tf.training.step import Trainer
@@ -62,16 +64,16 @@ class TrainedModel:
         The mutual information is that of q(y|a,x) as the model gives it, before the temperature.
         """
         self.check_names_classes()
-        examples = _examples(x)
-        found = self.evaluator.uncertainty(examples)
+        found = self._in_whole_blocks(self.evaluator.uncertainty, x)
         # Another classifier than q(y|a,x) gives other probabilities.
-        probs = found.probs if self.evaluator.classifier == "q_y" else self.evaluator.probs(examples)
+        probs = found.probs if self.evaluator.classifier == "q_y" else (
+            self._in_whole_blocks(self.evaluator.probs, x))
         return uncertainty.tempered(found._replace(probs=probs), self.answers.temperature)
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Returns calibrated probabilities of the classes [N,C] of examples as the data source gives them."""
         self.check_names_classes()
-        return calibration.apply(self.evaluator.probs(_examples(x)), self.answers.temperature)
+        return calibration.apply(self._in_whole_blocks(self.evaluator.probs, x), self.answers.temperature)
 
     def predict(self, x: Any) -> np.ndarray:
         """Returns the name of the most probable class of each example, [N]."""
@@ -89,7 +91,7 @@ class TrainedModel:
     def transform(self, x: Any) -> np.ndarray:
         """Returns the means of z [N,Z], with a at its mean and the most probable class."""
         self._check_generative("a latent variable")
-        return self.evaluator.latent_means(_examples(x))
+        return self._in_whole_blocks(self.evaluator.latent_means, x)
 
     def sample(self, label: str | int | None = None, count: int = 1, seed: int = 0) -> Any:
         """Returns examples that the model draws, of one class or of none in particular, as the data source gives them.
@@ -133,6 +135,18 @@ class TrainedModel:
         if not (self.model.has_classes and self.spec.has_labels):
             raise errors.UserError(f"model={self.config.model}: was trained without labels and names no class")
 
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        """What pickle and copy keep: no graph and no data, but options, what was fitted, and the weights as arrays."""
+        weights = [variable.numpy() for variable in self.model.variables]
+        return _rebuilt, (self.config, self.spec, weights, self.answers, self.step)
+
+    def _in_whole_blocks(self, of: Callable[[Examples], Any], x: Any) -> Any:
+        """Asks for rows in blocks of one size: no answer depends on the rows beside it, not even by rounding."""
+        size, count = self.config.eval_batch_size, len(x)
+        rows = np.arange(-(-count // size) * size) % max(count, 1)
+        found = of(_examples(splits_lib.rows_of(x, rows)))
+        return found[:count] if isinstance(found, np.ndarray) else found._make(v[:count] for v in found)
+
     def _class_index(self, label: str | int) -> int:
         if str(label) not in self.class_names:
             raise errors.unknown("label", label, self.class_names)
@@ -165,6 +179,15 @@ def of_trainer(trainer: Trainer, splits: Splits) -> TrainedModel:
 def train(config: Config, splits: Splits, **given: Any) -> TrainedModel:
     """Trains without a folder and returns the model; `given` as of `fit.fit`."""
     return of_trainer(fit.fit(config, splits, **given), splits)
+
+
+def _rebuilt(config: Config, spec: DataSpec, weights: Sequence[np.ndarray], answers: Answers,
+             step: int) -> TrainedModel:
+    systems.check(config)
+    model = systems.of(config.model).build(config, spec, features.of(config, spec))
+    for variable, value in zip(model.variables, weights, strict=True):
+        variable.assign(value)
+    return TrainedModel(config, spec, model, answers, step)
 
 
 def _examples(x: Any) -> Examples:

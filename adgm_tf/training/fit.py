@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -39,7 +39,7 @@ def prepare(config: Config, splits: Splits, strategy: tf.distribute.Strategy | N
 
 
 def fit(config: Config, splits: Splits, actions: Sequence[loop.Action] = (), *, given: Collection[str] = (),
-        verbose: bool = False) -> Trainer:
+        write: Callable[[int, Mapping[str, float]], None] | None = None, verbose: bool = False) -> Trainer:
     """Trains the model that `config` names and returns it with its trainer; writes nothing.
 
     With validation examples the weights are the best on them, and `config.patience` ends training early.
@@ -49,6 +49,7 @@ def fit(config: Config, splits: Splits, actions: Sequence[loop.Action] = (), *, 
       splits: data.
       actions: what happens between the calls of the loop, besides.
       given: names of options that the user gave, which no preset changes.
+      write: takes the step and what was measured on the validation examples.
       verbose: whether progress is shown.
 
     Raises:
@@ -57,7 +58,7 @@ def fit(config: Config, splits: Splits, actions: Sequence[loop.Action] = (), *, 
     trainer = prepare(resolve.resolve(config, splits, given), splits)
     keeper = BestWeights(trainer)
     validation = Validation(trainer, evaluator.of(trainer.model, splits.prepared, config), splits, keeper,
-                            track_test=config.track_test, patience=config.patience)
+                            write=write, track_test=config.track_test, patience=config.patience)
     planned = [loop.Action(config.eval_every, validation), *actions]
     if verbose:
         planned.insert(1, loop.Action(None, Progress(trainer, config.steps_per_call, validation.last)))

@@ -16,7 +16,7 @@ RADIUS_SHARE = 0.2
 
 
 def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Config:
-    """Returns the options with those that are not given set by the preset, and p(y) in numbers.
+    """Returns the options with those that are not given set by the preset, p(y) in numbers, and one's own row.
 
     Args:
       config: options.
@@ -26,6 +26,7 @@ def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Conf
     Raises:
       UserError: p(y) as given is none over these classes.
     """
+    config = systems.with_row(config)
     if config.preset == "auto" or (not config.preset and splits.own):
         chosen = {k: v for k, v in preset(config, splits).items() if k not in {*given, *config.given()}}
         config = dataclasses.replace(config, **chosen, preset="auto")

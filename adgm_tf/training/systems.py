@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from adgm_tf.baselines import atlas_rbf, label_spreading, ladder, self_training, vat
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import engine
+from adgm_tf.model import engine, family
 from adgm_tf.model.contract import ExampleSpec, Features
 from adgm_tf.model.family import FAMILY, Row
 from adgm_tf.objectives import loss
 
+_CONDITIONALS = ("q_a", "q_y", "q_z", "p_a", "p_x")
 Model = engine.GenerativeModel | vat.VirtualAdversarial | ladder.Ladder
 
 
@@ -69,17 +70,50 @@ def of(name: str) -> System:
 
 
 def check(config: Config) -> tuple[str, ...]:
-    """Imports the plugins and looks the model up; returns the options that are given and that it does not use.
+    """Imports plugins, registers a row of one's own and looks the model up.
+
+    Returns:
+      The names of options that are given and that the model does not use.
 
     Raises:
       UserError: there is no such model or plugin, or an option makes no sense with it.
     """
     import_plugins(config.plugin)
+    _register_row(config)
     if config.model not in names():
         raise errors.unknown("model", config.model, names())
     loss.extra_weights(config)
     kind = "fitted" if config.model in FITTED else of(config.model).kind
     return tuple(config.in_vain(kind))
+
+
+def with_row(config: Config) -> Config:
+    """Checks a configuration and returns it with the row of a model of one's own.
+
+    A run that stores it is loaded where nobody registers the row.
+
+    Raises:
+      UserError: as `check`.
+    """
+    check(config)
+    if config.model in family.BUILT_IN or config.model not in FAMILY:
+        return config
+    parents = ((key, getattr(FAMILY[config.model], key)) for key in _CONDITIONALS)
+    return dataclasses.replace(config, row=tuple(f"{key}={of}" for key, of in parents if of is not None))
+
+
+def _register_row(config: Config) -> None:
+    if not config.row:
+        return
+    given = dict(part.split("=", 1) if "=" in part else (part, None) for part in config.row)
+    for key in given:
+        if key not in _CONDITIONALS:
+            raise errors.unknown("row", key, _CONDITIONALS)
+    if given.get("q_z") is None or given.get("p_x") is None:
+        raise errors.UserError(f"row={','.join(config.row)}: must say what q_z and p_x look at, as q_z=xy,p_x=yz")
+    row = Row(**dict.fromkeys(_CONDITIONALS) | given)
+    if config.model not in FAMILY or dataclasses.replace(FAMILY[config.model], source="") != row:
+        family.register(config.model, row)
 
 
 def import_plugins(modules: Sequence[str]) -> None:
