@@ -184,7 +184,7 @@ def _uncertain(content: PageContent) -> list[Block]:
 
 
 def _of_which(rows: Rows) -> str:
-    return f" Shown are the first {NUM_ROWS} of {rows.words}." if rows.words else ""
+    return f" These are the highest {NUM_ROWS} of {rows.words}." if rows.words else ""
 
 
 def _novel(content: PageContent) -> list[Block]:

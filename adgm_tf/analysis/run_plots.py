@@ -39,7 +39,7 @@ def reliability(reliabilities: Mapping[str, Reliability]) -> np.ndarray:
                   color=colour)
     above.set(ylabel="right answers, %", xlim=(0, 101), ylim=(0, 101))
     below.set(xlabel="confidence, %", ylabel="rows, %")
-    above.legend(loc="upper left", fontsize=9)
+    figure.legend(loc="outside lower center", fontsize=9)
     for axes in (above, below):
         axes.grid(alpha=0.3)
     return plots.drawn(figure)
@@ -60,7 +60,7 @@ def risk_coverage(found: Mapping[str, RiskCoverage], chosen: Abstention | None =
                   label=f"{plots.shown(name, 40)} (area {100 * curve.area:.2f} %)")
     if chosen and chosen.coverage:
         axes.plot(100 * chosen.coverage, 100 * (1 - chosen.accuracy), "*", color="black", markersize=12, linestyle="",
-                  label=f"threshold {chosen.threshold:.3g}, where it was chosen")
+                  clip_on=False, zorder=3, label=f"threshold {chosen.threshold:.3g}, where it was chosen")
     axes.set(xlabel="rows that get an answer, the most confident first, %", ylabel="error among them, %",
              xlim=(0, 100))
     axes.set_ylim(bottom=0)
@@ -71,6 +71,8 @@ def risk_coverage(found: Mapping[str, RiskCoverage], chosen: Abstention | None =
 
 def learning_curves(lines: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
     """Draws what was recorded while a run learnt, by what it is: loss, errors, bounds, terms of them, other terms.
+
+    One point is no curve: what was recorded once alone is left out.
 
     Args:
       lines: of `metrics.jsonl`: {"step": int, "set": str, name: number or None}; what isn't a number is left out.
@@ -87,7 +89,7 @@ def learning_curves(lines: Sequence[Mapping[str, object]]) -> dict[str, np.ndarr
                 group.setdefault(label, []).append((line["step"], value))
     units = {"Loss": "nats", "Errors": "%", "Bounds": "nats", "Terms of the bounds": "nats", "Other terms": ""}
     return {title: _learning(series, units[title], logarithmic=title == "Other terms")
-            for title, series in groups.items() if series}
+            for title, series in groups.items() if any(len(points) > 1 for points in series.values())}
 
 
 def _group(name: str) -> str:

@@ -154,7 +154,7 @@ def _data(run: Run, splits: Splits | None) -> dict[str, Any]:
         "test": splits.test}.items()}
     if len(splits.labelled):
         counts = np.bincount(splits.labelled.y, minlength=len(spec.class_names))
-        facts["labels of each class"] = ", ".join(f"{n} {c:,}" for n, c in zip(spec.class_names, counts, strict=True))
+        facts["labels of each class"] = ", ".join(f"{n}: {c:,}" for n, c in zip(spec.class_names, counts, strict=True))
     return facts
 
 
@@ -205,11 +205,13 @@ def _drawn(run: Run) -> dict[str, Any]:
 
 def _usage(run: Run) -> dict[str, str]:
     where = run.config.run_dir
+    new, labelled = ("new.csv", "labelled.csv") if run.spec.is_table else ("pictures", "sorted_pictures") if (
+        run.spec.is_image and run.spec.x_shape[2] in (1, 3)) else ("new.npz", "labelled.npz")
     found = {"Load it in Python": f'import adgm_tf as adgm\nmodel = adgm.load("{where}")'}
     if run.model.has_classes and run.spec.has_labels:
         found["Load it in Python"] += "\nmodel.predict(x); model.predict_proba(x)"
-        found["Predict new rows"] = f"python -m adgm_tf.predict --run_dir={where} --input=new.csv --output=answers.csv"
-        found["Measure on labelled rows"] = f"python -m adgm_tf.evaluate --run_dir={where} --input=labelled.csv"
+        found["Predict new rows"] = f"python -m adgm_tf.predict --run_dir={where} --input={new} --output=answers.csv"
+        found["Measure on labelled rows"] = f"python -m adgm_tf.evaluate --run_dir={where} --input={labelled}"
     if run.model.is_generative:
         found["Draw from it"] = f"python -m adgm_tf.sample --run_dir={where}"
     found["Export a SavedModel"] = f"python -m adgm_tf.export --run_dir={where}"
