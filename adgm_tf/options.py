@@ -76,7 +76,7 @@ class DataOptions(ReadOptions):
 
     dataset: str = shared_option("mnist5k", "mnist5k, digits, moons, mnist, tfds:<name>, or own data: csv:<file>, "
                                  "parquet:<file>, npz:<file> or folder:<folder>.")
-    data_dir: str = shared_option("", "Folder of prepared TFDS data sets.", affects=NOTHING)
+    data_dir: str = shared_option("", "Folder of prepared TFDS data sets, and of files of own data.", affects=NOTHING)
     num_labels: str = shared_option("auto", "Labelled examples, spread evenly over the classes; given takes the labels "
                                     "as they are, 'all' is the supervised setting, 0 the unsupervised. auto is given "
                                     "for own data and where labels are unknown, else 100.")
@@ -100,7 +100,8 @@ class ModelOptions:
 
     model: str = shared_option("sdgm", "Row of the family (sdgm, adgm, adgm_deterministic, adgm_icml, m2, m1, avae, "
                                "or one of your own), a classifier (vat, ladder), or a baseline that is fitted at once "
-                               "(label_spreading, self_training, atlas_rbf).")
+                               "(label_spreading, self_training, atlas_rbf, and scikit-learn's: logistic_regression, random_forest, "
+                               "boosted_trees, svc, self_trained_logistic_regression, label_propagation).")
     row: tuple[str, ...] = family_option((), "What each conditional of a model of your own looks at: q_a=x,q_y=ax,"
                                          "q_z=axy,p_a=yz,p_x=ayz, without q_a or q_y where there is no such variable; "
                                          "model names it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable, Iterator
 
 from adgm_tf.data import bundled, folders, npz, source, tables, tfds
@@ -33,7 +34,7 @@ def load(name: str, data_dir: str = "", options: ReadOptions | None = None) -> s
 
     Args:
       name: the data set.
-      data_dir: folder of prepared TFDS sets.
+      data_dir: folder of prepared TFDS sets, and of files of own data that are not found here.
       options: how own data are read; their defaults if not given.
 
     Raises:
@@ -43,7 +44,10 @@ def load(name: str, data_dir: str = "", options: ReadOptions | None = None) -> s
     kind, colon, path = full_name.partition(":")
     if colon and kind in OWN:
         files.check_local(path, "dataset")
-        return OWN[kind](full_name, options or ReadOptions())
+        # A relative path that is not here may be one in the folder of data.
+        beside = pathlib.Path(data_dir, path)
+        found = path if pathlib.Path(path).exists() or not data_dir or not beside.exists() else str(beside)
+        return OWN[kind](f"{kind}:{found}", options or ReadOptions())
     if full_name.startswith("tfds:"):
         return tfds.load(full_name, data_dir)
     if full_name not in SOURCES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adgm_tf.experiments import corners, search, table1
+from adgm_tf.experiments import corners, few_labels, search, table1
 from adgm_tf.experiments.definitions import Experiment, Row
 from adgm_tf.experiments.outputs import Curves, Kept, Measured, Results
 
@@ -37,4 +37,4 @@ _OTHERS = (
                outputs=(Measured("benchmark/benchmark.json", ("--rounds=5",), table=True),)),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in (
-    *table1.EXPERIMENTS, *corners.EXPERIMENTS, search.EXPERIMENT, *_OTHERS)}
+    *table1.EXPERIMENTS, *corners.EXPERIMENTS, search.EXPERIMENT, few_labels.EXPERIMENT, *_OTHERS)}

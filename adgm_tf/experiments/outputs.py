@@ -96,16 +96,16 @@ class Results:
         if not path.is_file():
             return []
         lines = tables.read(path)
-        shown = _publish(path, "results", tables.markdown(lines, self.published_errors(places)))
+        shown = publish(path, "results", tables.markdown(lines, self.published_errors(places)))
         others = [line for name in self.beside if (places.results / name).is_file()
                   for line in tables.read(places.results / name)]
         if others:
-            shown += _publish(path, "beside", tables.markdown([*others, *lines]))
+            shown += publish(path, "beside", tables.markdown([*others, *lines]))
         if self.comparisons and {row for pair in self.comparisons for row in pair} & {x["row"] for x in lines}:
-            shown += _publish(path, "comparisons", comparison.markdown([*others, *lines], self.comparisons))
+            shown += publish(path, "comparisons", comparison.markdown([*others, *lines], self.comparisons))
         earlier = [line for name in self.earlier if path.with_name(name).is_file()
                    for line in tables.read(path.with_name(name))]
-        return shown + (_publish(path, "earlier", tables.markdown(earlier)) if earlier else [])
+        return shown + (publish(path, "earlier", tables.markdown(earlier)) if earlier else [])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Curves:
         shown = [str(places.results / self.png)]
         if self.reached:
             seconds = _step_seconds(places.results / self.step_seconds, self.rows) if self.step_seconds else None
-            shown += _publish(path, "reached", curves.reached(points, self.reached, seconds))
+            shown += publish(path, "reached", curves.reached(points, self.reached, seconds))
         return shown
 
 
@@ -248,13 +248,13 @@ class Measured:
         if not self.table or not path.is_file():
             return []
         from adgm_tf.experiments.speed import report
-        return _publish(path, "benchmark", report.markdown(json.loads(path.read_text())))
+        return publish(path, "benchmark", report.markdown(json.loads(path.read_text())))
 
 
 Output = Results | Curves | Kept | Units | Measured
 
 
-def _publish(path: pathlib.Path, name: str, text: str) -> list[str]:
+def publish(path: pathlib.Path, name: str, text: str) -> list[str]:
     """Writes a table between its marks in the README of the folder, if it has them; returns what to show."""
     readme = path.with_name("README.md")
     begin, end = f"<!-- table {name} -->", "<!-- end -->"

@@ -7,7 +7,7 @@ import functools
 import importlib
 from collections.abc import Callable, Sequence
 
-from adgm_tf.baselines import atlas_rbf, label_spreading, ladder, self_training, vat
+from adgm_tf.baselines import atlas_rbf, label_spreading, ladder, scikit, self_training, vat
 from adgm_tf.config import Config
 from adgm_tf.host import errors
 from adgm_tf.model import engine, family
@@ -48,7 +48,8 @@ def _classifier(build: Callable, config: Config, spec: ExampleSpec, features: Fe
 CLASSIFIERS = {name: System(name, functools.partial(_classifier, module.build), module.terms)
                for name, module in (("vat", vat), ("ladder", ladder))}
 # From splits and a seed to probabilities of examples.
-FITTED = {"label_spreading": label_spreading.fit, "self_training": self_training.fit, "atlas_rbf": atlas_rbf.fit}
+FITTED = {"label_spreading": label_spreading.fit, "self_training": self_training.fit, "atlas_rbf": atlas_rbf.fit,
+          **scikit.FITS}
 
 
 def names() -> tuple[str, ...]:

