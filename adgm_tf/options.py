@@ -100,8 +100,9 @@ class ModelOptions:
 
     model: str = shared_option("sdgm", "Row of the family (sdgm, adgm, adgm_deterministic, adgm_icml, m2, m1, avae, "
                                "or one of your own), a classifier (vat, ladder), or a baseline that is fitted at once "
-                               "(label_spreading, self_training, atlas_rbf, and scikit-learn's: logistic_regression, random_forest, "
-                               "boosted_trees, svc, self_trained_logistic_regression, label_propagation).")
+                               "(label_spreading, self_training, atlas_rbf, and of scikit-learn logistic_regression, "
+                               "random_forest, boosted_trees, svc, self_trained_logistic_regression, "
+                               "label_propagation).")
     row: tuple[str, ...] = family_option((), "What each conditional of a model of your own looks at: q_a=x,q_y=ax,"
                                          "q_z=axy,p_a=yz,p_x=ayz, without q_a or q_y where there is no such variable; "
                                          "model names it.")

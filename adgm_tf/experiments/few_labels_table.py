@@ -45,9 +45,11 @@ def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], o
     ours, *_ = systems
     parts = lines["row"].str.rsplit("-", n=1)
     lines = lines.assign(set=parts.str[0], system=parts.str[1])
-    errors = lines.pivot_table(index="set", columns="system", values="test_error_percent", aggfunc=["mean", "std", "count"])
+    errors = lines.pivot_table(index="set", columns="system", values="test_error_percent",
+                               aggfunc=["mean", "std", "count"])
     seconds = lines[lines["system"] == ours].groupby("set")["seconds"].mean()
-    rows = ["| set | splits | ours, error % | vat, error % | best of the others, error % | which | difference | seconds |",
+    rows = ["| set | splits | ours, error % | vat, error % | best of the others, error % | which | difference "
+            "| seconds |",
             "|---|---|---|---|---|---|---|---|"]
     for name in (s for s in sets if s in errors.index and ours in errors["mean"].columns):
         mean, spread = errors["mean"].loc[name], errors["std"].loc[name]
@@ -56,7 +58,8 @@ def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], o
             continue
         best = known.idxmin()
         of_vat = _shown(mean.get("vat"), spread.get("vat"))
-        rows.append(f"| {name} | {int(errors['count'].loc[name, ours])} | {_shown(mean[ours], spread[ours])} | {of_vat} | "
+        count = int(errors["count"].loc[name, ours])
+        rows.append(f"| {name} | {count} | {_shown(mean[ours], spread[ours])} | {of_vat} | "
                     f"{_shown(mean[best], spread[best])} | {best.replace('_', ' ')} | {mean[ours] - mean[best]:+.1f} | "
                     f"{seconds.get(name, float('nan')):.0f} |")
     return "\n".join([*rows, "", _ranks(errors["mean"], systems)])
