@@ -78,16 +78,19 @@ def test_benchmark_tables_are_those_of_the_measurement():
 # What a document names
 
 
+def without_code(document):
+    return re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
 def anchors(document):
     """The names that GitHub gives to the headings of a document."""
-    without_code = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
-    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", without_code(document), re.MULTILINE)
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 @of_documents
 def test_links_lead_somewhere(document):
-    text = document.read_text()
+    text = without_code(document)
     links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'<img src="([^"]+)"', text)
     for link in links:
         path, _, anchor = link.partition("#")

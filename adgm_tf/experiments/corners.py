@@ -5,32 +5,30 @@ from __future__ import annotations
 from adgm_tf.experiments.definitions import Experiment, Row
 from adgm_tf.experiments.outputs import Curves, Results
 
-SORTED, SHUFFLED = "--unlabelled_order=class_sorted", "--unlabelled_order=shuffled"
-CORNERS = {
-    "10mc_class_sorted_mixed": (SORTED, "--mix_examples"),
-    "10mc_class_sorted": (SORTED,),
-    "10mc_shuffled": (SHUFFLED,),
-    "10mc_shuffled_mixed": (SHUFFLED, "--mix_examples"),
+_SORTED, _SHUFFLED = "--unlabelled_order=class_sorted", "--unlabelled_order=shuffled"
+_FLAGS = {
+    "10mc_class_sorted_mixed": (_SORTED, "--mix_examples"),
+    "10mc_class_sorted": (_SORTED,),
+    "10mc_shuffled": (_SHUFFLED,),
+    "10mc_shuffled_mixed": (_SHUFFLED, "--mix_examples"),
 }
-NAMES = tuple(CORNERS)
-BOTH = ("test", "hidden")
+_NAMES = tuple(_FLAGS)
+_BOTH = ("test", "hidden")
 
-EXPERIMENTS = (
-    Experiment("corners", "The authors' procedure of 2015, 10 samples: unlabelled images class by class or shuffled, "
-               "their log-weights mixed within the batch or not.",
-               tuple(Row(name, "corners", ("corners/flags.txt",), flags) for name, flags in CORNERS.items()),
-               splits=(0, 1, 2), any_length=True, outputs=(
-                   Results("corners/results.csv", "corners", NAMES, comparisons=(
-                       ("10mc_class_sorted_mixed", "10mc_shuffled"), ("10mc_class_sorted_mixed", "10mc_class_sorted"),
-                       ("10mc_class_sorted", "10mc_shuffled"), ("10mc_shuffled_mixed", "10mc_shuffled"))),
-                   Curves("corners/curves.png", "corners/curves.csv", "corners", NAMES, errors=BOTH),
-                   # The corner that is the authors' own, beside their log as far as 500 epochs.
-                   Curves("corners/authors_log.png", "corners/authors_log.csv", "corners", NAMES[:1], errors=BOTH))),
-    Experiment("best_deep", "The best recipe with perceptrons on ten splits: a classifier of five hidden layers.",
-               (Row("best_deep", "best_deep", ("best_deep/flags.txt",)),), splits=tuple(range(10)), any_length=True,
-               outputs=(Results("best_deep/results.csv", "best_deep", ("best_deep",),
-                                comparisons=(("best_deep", "best_honest"),), earlier=("search.csv", "search_2.csv"),
-                                beside=("best_honest/results.csv",)),
-                        Curves("best_deep/curves.png", "best_deep/curves.csv", "best_deep", ("best_deep",),
-                               errors=BOTH))),
-)
+CORNERS = Experiment(
+    "corners", "The authors' procedure of 2015, 10 samples: unlabelled images class by class or shuffled, their "
+    "log-weights mixed within the batch or not.",
+    tuple(Row(name, "corners", ("corners/flags.txt",), flags) for name, flags in _FLAGS.items()), splits=(0, 1, 2),
+    any_length=True, outputs=(
+        Results("corners/results.csv", "corners", _NAMES, comparisons=(
+            ("10mc_class_sorted_mixed", "10mc_shuffled"), ("10mc_class_sorted_mixed", "10mc_class_sorted"),
+            ("10mc_class_sorted", "10mc_shuffled"), ("10mc_shuffled_mixed", "10mc_shuffled"))),
+        Curves("corners/curves.png", "corners/curves.csv", "corners", _NAMES, errors=_BOTH),
+        # The corner that is the authors' own, beside their log as far as 500 epochs.
+        Curves("corners/authors_log.png", "corners/authors_log.csv", "corners", _NAMES[:1], errors=_BOTH)))
+BEST_DEEP = Experiment(
+    "best_deep", "The best recipe with perceptrons on ten splits: a classifier of five hidden layers.",
+    (Row("best_deep", "best_deep", ("best_deep/flags.txt",)),), splits=tuple(range(10)), any_length=True, outputs=(
+        Results("best_deep/results.csv", "best_deep", ("best_deep",), comparisons=(("best_deep", "best_honest"),),
+                earlier=("search.csv", "search_2.csv"), beside=("best_honest/results.csv",)),
+        Curves("best_deep/curves.png", "best_deep/curves.csv", "best_deep", ("best_deep",), errors=_BOTH)))

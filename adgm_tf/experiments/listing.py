@@ -37,4 +37,4 @@ _OTHERS = (
                outputs=(Measured("benchmark/benchmark.json", ("--rounds=5",), table=True),)),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in (
-    *table1.EXPERIMENTS, *corners.EXPERIMENTS, search.EXPERIMENT, few_labels.EXPERIMENT, *_OTHERS)}
+    *table1.EXPERIMENTS, corners.CORNERS, corners.BEST_DEEP, search.EXPERIMENT, few_labels.EXPERIMENT, *_OTHERS)}
