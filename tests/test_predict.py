@@ -168,8 +168,9 @@ def test_arrays_and_pictures(tmp_path):
     expected = predicted(images, tmp_path / "own.npz", tmp_path / "arrays.csv", keep_given_labels=True)
     assert found["file"].tolist() == [f"{i:02}.png" for i in range(12)]
     assert expected["class"].tolist() == ["ab"[i] for i in y]
-    np.testing.assert_allclose(found[["probability_a", "novelty"]], expected[["probability_a", "novelty"]][:12],
-                               rtol=1e-4)
+    np.testing.assert_allclose(found["probability_a"], expected["probability_a"][:12], rtol=1e-4)
+    # Rounding may change a tie with the row itself, which is one of the reference.
+    np.testing.assert_allclose(found["novelty"], expected["novelty"][:12], atol=1 / 40)
 
 
 WRONG = {
@@ -225,7 +226,7 @@ def test_a_run_without_labels_names_no_class(folder, new, tmp_path):
 
 def test_no_threshold_without_a_held_out_label(folder, new, tmp_path):
     unheld = own.untrained(own.config(folder / "own.csv", num_valid=0))
-    with pytest.raises(errors.UserError, match="target_accuracy=0.9: the run held out no label"):
+    with pytest.raises(errors.UserError, match=r"target_accuracy=0\.9: the run held out no label"):
         predicting.predict(unheld, str(new), str(tmp_path / "out.csv"), Asked(target_accuracy=0.9))
     said = predicting.predict(unheld, str(new), str(tmp_path / "out.csv"), Asked())
     assert "no label was held out to calibrate" in said[0]
