@@ -82,7 +82,7 @@ class TrainedModel:
     def bound(self, x: Any) -> np.ndarray:
         """Returns -U(x), a lower bound on log p(x), of each example [N], nats."""
         self._check_generative("a bound")
-        return self.evaluator.bounds_alone_nats(_examples(x))
+        return self._in_whole_blocks(self.evaluator.bounds_alone_nats, x)
 
     def novelty(self, x: Any) -> np.ndarray:
         """Returns the share of reference rows whose bound is above that of each example [N]: near 1 is unlike them."""
