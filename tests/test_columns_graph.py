@@ -161,6 +161,7 @@ def test_names_of_inputs_are_identifiers_and_differ():
     assert len(set(names.values())) == len(odd)
     assert all(name.isidentifier() and name.isascii() and name[0] != "_" for name in names.values())
     assert (names["age"], names["class"], names["a_b"]) == ("age", "column_class", "a_b_2")
+    assert (names["Größe (m)"], names["Gr__e (m)"], names["1st"]) == ("Gr_e_m", "Gr_e_m_2", "column_1st")
 
 
 def test_typical_row_is_one_that_the_graph_takes(fitted):

@@ -29,13 +29,17 @@ def input_names(columns: Iterable[str]) -> dict[str, str]:
     """Returns a name for each column that TensorFlow and Python take as one: its own if it can be, and no two alike."""
     found: dict[str, str] = {}
     for column in columns:
-        name = re.sub(r"[^A-Za-z0-9_]", "_", column)
-        name = name if name[:1].isalpha() and not keyword.iskeyword(name) else f"column_{name.lstrip('_')}"
+        name = column if _is_name(column) else re.sub(r"[^A-Za-z0-9]+", "_", column).strip("_")
+        name = name if _is_name(name) else f"column_{name}"
         alike, number = name, 2
         while name in found.values():
             name, number = f"{alike}_{number}", number + 1
         found[column] = name
     return found
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text) is not None and not keyword.iskeyword(text)
 
 
 class ColumnsGraph:

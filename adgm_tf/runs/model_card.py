@@ -111,8 +111,8 @@ def _split(config: Config, measured: Measured) -> str:
     if not measured.counts:
         return f"Not recorded with this model (split seed {config.split_seed})."
     parts = ", ".join(f"{count:,} {_PARTS.get(name, name)}" for name, count in measured.counts.items())
-    return (f"{parts} examples. Labelled and validation examples are chosen by the split seed {config.split_seed}. An example "
-            "that is labelled can be among the unlabelled ones too.")
+    return (f"{parts} examples. Labelled and validation examples are chosen by the split seed {config.split_seed}. An "
+            "example that is labelled can be among the unlabelled ones too.")
 
 
 def _classes(spec: DataSpec) -> str:
