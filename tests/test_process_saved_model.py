@@ -79,7 +79,8 @@ def exported(tmp_path_factory):
                                       for signature, values in asked_of(name).items()
                                       for key, value in values.items()})
     subprocess.run([sys.executable, "-c", STRANGER, folder / "asked.npz", folder / "answers.npz",
-                    *(f"{name}={path}" for name, path in paths.items())], check=True, cwd=folder, timeout=process.TIMEOUT,
+                    *(f"{name}={path}" for name, path in paths.items())],
+                   check=True, cwd=folder, timeout=process.TIMEOUT,
                    env={k: v for k, v in process.environment().items() if k != "PYTHONPATH"}, capture_output=True)
     with np.load(folder / "answers.npz", allow_pickle=True) as answers:
         return paths, dict(answers)
@@ -88,8 +89,7 @@ def exported(tmp_path_factory):
 @pytest.fixture(params=SAVED)
 def one(request, exported):
     """Returns a model with its name, what it sees and describes of the rows, and what its export answered."""
-    paths, answers = exported
-    name = request.param
+    answers, name = exported[1], request.param
     given, data = exporting.exportable(name)
     seen, *described = (tf.constant(v) for v in data.prepared(data.test.x[:ROWS]) if v is not None)
     return name, given, (seen, Described(*described)), {
@@ -173,7 +173,7 @@ def test_reconstructs(one):
 
 def test_bounds_and_novelty(one):
     _, given, (seen, described), answers = one
-    expected = estimates.unlabelled_bound_of(given.model, seen, 3, seed_of(given), described=described,
+    expected = estimates.unlabelled_bound_of(given.model, seen, 1, seed_of(given), described=described,
                                              shared_noise=True).numpy()
     of = ["bound", *(["serving_default"] if given.spec.is_table else [])]
     for signature in of:
@@ -281,11 +281,11 @@ def test_a_column_left_out_is_not_asked_for(tmp_path):
 
 def test_model_card(exported):
     text = (exported[0]["table"] / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for title in ("Data", "Split", "Classes", "Errors", "Calibration", "Training", "Versions", "Intended use", "Limits"):
-        assert f"\n## {title}\n" in text
+    titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert titles == ["Data", "Split", "Classes", "Errors", "Calibration", "Training", "Versions", "Intended use",
+                      "Limits"]
     assert "- size (m): number (real numbers)" in text
     assert "good, schön, bad" in text
-    assert "temperature 1.7" in text
     assert f"- tensorflow {tf.__version__}" in text
 
 
@@ -349,7 +349,7 @@ def test_long_names_and_values_are_whole_messages(tmp_path):
         k: v.tolist() for k, v in long.items()}
 
 
-RUNTIMES = ("sdgm", "moons", "m1", "table", "table_bound")
+RUNTIMES = ("sdgm", "moons", "m1", "table_bound")
 
 
 def expected_of(name):
@@ -366,10 +366,8 @@ def assert_answers(found, expected):
         np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", ["sdgm", "moons", "m1", "table"])
 def test_signatures_without_strings_answer_as_those_with(name, exported):
-    if name not in SAVED:
-        pytest.skip("is not saved")
     _, expected = expected_of(name)
     for signature, values in expected.items():
         for key, value in values.items():

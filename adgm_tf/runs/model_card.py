@@ -15,7 +15,7 @@ from adgm_tf import options
 from adgm_tf.config import Config
 from adgm_tf.data import splits
 from adgm_tf.data.spec import DataSpec
-from adgm_tf.host import errors, files
+from adgm_tf.host import files
 from adgm_tf.runs import results
 from adgm_tf.runs.answers import Answers
 from adgm_tf.runs.stored import Run
@@ -46,24 +46,13 @@ class Measured:
 
 
 def of_run(run: Run) -> Measured:
-    """Returns what a run knows of itself; numbers of labels are of its data, if they are still there."""
+    """Returns what a run knows of itself: its errors, if they are those of these weights."""
     found = files.read_json(run.path / "results.json", "run_dir") if (run.path / "results.json").is_file() else {}
     prefix = "best_valid_" if run.weights == "best" else ""
     fits = found.get("best_valid_step" if prefix else "steps") == run.step
     percent = {name: found[key] for name in _SETS if fits and (key := f"{prefix}{name}_error_percent") in found}
-    labels = _num_labels(run) if percent else {}
-    counts = _counts(run.path / splits.FILE) | ({"test": labels["examples"]} if "examples" in labels else {})
-    return Measured(counts, {name: (value, labels.get(name)) for name, value in percent.items()}, found, run.step,
-                    run.weights)
-
-
-def _num_labels(run: Run) -> dict[str, int]:
-    try:
-        found = run.splits
-    except (errors.UserError, OSError):
-        return {}
-    return {"test": len(found.test.known), "transductive": len(found.hidden.known), "valid": len(found.valid.known),
-            "examples": len(found.test)}
+    measured = {name: (value, found.get(f"{prefix}{name}_num_labels")) for name, value in percent.items()}
+    return Measured(_counts(run.path / splits.FILE), measured, found, run.step, run.weights)
 
 
 def _counts(path: pathlib.Path) -> dict[str, int]:
@@ -136,11 +125,15 @@ def _errors(measured: Measured) -> str:
 def _calibration(spec: DataSpec, answers: Answers) -> str:
     if not spec.has_labels:
         return "There are no classes."
-    if not answers.num_labels:
-        return ("`probs` are the model's own: no label was held out to fit a temperature. They may be surer than they "
-                "are right.")
-    return (f"`probs` are divided by the temperature {answers.temperature:.4g} (of their logarithms), fitted on "
-            f"{answers.num_labels:,} held-out labels.")
+    lines = [f"`probs`, {answers.describe()[0].removeprefix('probabilities: ')}."]
+    if answers.calibration:
+        before, after = (found.calibration_error for found in (answers.calibration.before, answers.calibration.after))
+        lines.append(f"The expected calibration error was {before:.3f} before and is {after:.3f} after it; "
+                     f"{answers.calibration.after.calibration_error_by_chance:.3f} is what so few labels give by "
+                     "chance.")
+    else:
+        lines.append("They may be surer than they are right.")
+    return " ".join(lines)
 
 
 def _training(config: Config, measured: Measured) -> str:
