@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from adgm_tf.host import errors
@@ -54,11 +56,16 @@ class Served:
         specs = errors.lookup(self.specs, rest.SIGNATURE, asked.signature)
         given = rest.tensors(asked, specs)
         try:
-            found = self._loaded.signatures[asked.signature](**{name: tf.constant(value, specs[name].dtype)
-                                                                 for name, value in given.items()})
+            found = self.call(asked.signature, {name: tf.constant(value, specs[name].dtype)
+                                                for name, value in given.items()})
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise errors.UserError(f"{asked.signature}: {_first_line(error)}") from None
-        return rest.answer({name: found[name].numpy() for name in sorted(found)}, asked.key)
+        return rest.answer(found, asked.key)
+
+    def call(self, signature: str, given: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+        """Returns what a signature gives, in the order of the names."""
+        found = self._loaded.signatures[signature](**given)
+        return {name: found[name].numpy() for name in sorted(found)}
 
     def metadata(self, name: str) -> dict[str, Any]:
         """Returns the signatures as TensorFlow Serving describes them."""
