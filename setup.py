@@ -49,7 +49,9 @@ setuptools.setup(
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         # For exports in ONNX and LiteRT.
         "export": ["ai-edge-litert>=2.3,<3", "onnx>=1.23,<2", "onnxruntime>=1.32,<2", "tf2onnx>=1.17,<2"],
-        "test": ["beartype>=0.23,<0.24", "pytest>=9.2,<10", "pytest-xdist>=3.8,<4",
-                 "ruff>=0.17,<0.18"],
+        # For the small server of an export, and what its tests and those of TensorFlow Serving's messages need.
+        "serve": ["fastapi>=0.165,<1", "uvicorn>=0.54,<1"],
+        "test": ["beartype>=0.23,<0.24", "httpx>=0.28,<1", "pytest>=9.2,<10", "pytest-xdist>=3.8,<4",
+                 "ruff>=0.17,<0.18", "tensorflow-serving-api>=2.21,<2.22"],
     },
 )

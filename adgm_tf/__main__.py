@@ -8,7 +8,7 @@ import pathlib
 import runpy
 import sys
 
-COMMANDS = ("train", "evaluate", "predict", "sample", "export", "report", "experiment", "benchmark")
+COMMANDS = ("train", "evaluate", "predict", "sample", "export", "serve", "report", "experiment", "benchmark")
 
 
 def main() -> None:

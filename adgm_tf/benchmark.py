@@ -4,6 +4,7 @@ python -m adgm_tf.benchmark --json=FILE            everything
 python -m adgm_tf.benchmark --quick --json=FILE    at most 5 minutes
 python -m adgm_tf.benchmark --check=FILE           compares with the ratios stored in FILE
 python -m adgm_tf.benchmark --show=FILE            prints FILE as Markdown
+python -m adgm_tf.benchmark --serve=RUN/export     measures the server of an export instead
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ def define_flags() -> None:
     flags.DEFINE_string("alone", None, "Measure this one case in this process, print one line of JSON; used for the "
                         "figures that need a process of their own.")
     flags.DEFINE_integer("replicas", 1, "Logical devices that --alone trains on.", lower_bound=1)
+    flags.DEFINE_string("serve", None, "Start a server of this export and measure requests a second against the rows "
+                        "of a request.")
+    flags.DEFINE_float("seconds", 3, "Seconds of each figure of --serve.", lower_bound=0.1)
     flags.DEFINE_integer("steps", 40, "Steps that --alone times.", lower_bound=1)
 
 
@@ -41,6 +45,9 @@ def main() -> None:
     if shown:
         print(report.markdown(shown))
         return
+    if values.serve:
+        _serve(values.serve, values.seconds, values.json)
+        return
     if values.alone:
         print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
         return
@@ -50,6 +57,15 @@ def main() -> None:
     print(report.text(found))
     if stored:
         report.check(found, stored, values.tolerance)
+
+
+def _serve(export_dir: str, seconds: float, path: str | None) -> None:
+    with cli.quietly():
+        from adgm_tf.experiments.speed import serving
+    found = serving.run(export_dir, seconds)
+    if path:
+        files.write_json(path, found)
+    print(serving.markdown(found))
 
 
 def _stored(flag: str, path: str) -> dict:

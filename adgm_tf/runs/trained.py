@@ -24,7 +24,7 @@ from adgm_tf.data.spec import DataSpec
 from adgm_tf.data.splits import Examples, Splits
 from adgm_tf.host import errors, files
 from adgm_tf.runs import answers as answers_lib
-from adgm_tf.runs import features, saved_model, stored
+from adgm_tf.runs import features, model_card, saved_model, stored
 from adgm_tf.runs.answers import Answers
 from adgm_tf.training import checkpoints, fit, systems
 from adgm_tf.training.step import Trainer
@@ -124,7 +124,8 @@ class TrainedModel:
 
     def export(self, folder: os.PathLike | str) -> pathlib.Path:
         """Writes a SavedModel to `folder`/<version>/; returns that."""
-        return saved_model.write_version(pathlib.Path(folder), self.model, self.spec, self.config)
+        return saved_model.write_version(pathlib.Path(folder), saved_model.Exportable(
+            self.config, self.spec, self.model, self.answers, model_card.Measured(step=self.step)))
 
     def check_names_classes(self) -> None:
         """Makes sure that the classes of the model are those of labels.
