@@ -1,13 +1,11 @@
 """What TensorBoard is given, read back."""
 
-import json
 import re
 import types
 
 import building
 import numpy as np
 import pandas as pd
-import process
 import pytest
 import tensorflow as tf
 from sklearn import metrics as of_sklearn
@@ -72,12 +70,13 @@ def event(step, last=False, **terms):
 
 def test_the_layout_begins_with_the_error_and_names_every_term_once_or_with_its_like():
     charts = board.layout(["error_percent", *TERMS, "active_units/z"])
-    assert [chart.group for chart in charts][:2] == ["error and loss"] * 2
+    assert [chart.group for chart in charts][:2] == [board.FIRST] * 2
     assert [chart.title for chart in charts][:2] == ["error, %", "loss J, nats"]
-    for name in {*TERMS, "error_percent", "active_units/z"} - board.NOT_SHOWN:
-        assert any(re.fullmatch(chart.tags, name) for chart in charts), name
+    for name in {*TERMS, "error_percent", "active_units/z"} - {"epoch", "seconds"}:
+        assert any(re.fullmatch(chart.names, name) for chart in charts), name
     together = next(chart for chart in charts if chart.title == "terms of unlabelled examples")
-    assert all(re.fullmatch(together.tags, f"unlabelled/{name}") for name in ("reconstruction", "kl_z", "kl_a", "entropy"))
+    for name in ("reconstruction", "kl_z", "kl_a", "entropy"):
+        assert re.fullmatch(together.names, f"unlabelled/{name}")
     assert {chart.title for chart in charts if chart.group == board.OTHERS} == {
         "classification", "consistency", "my.term", "weight prior"}
 
@@ -85,13 +84,13 @@ def test_the_layout_begins_with_the_error_and_names_every_term_once_or_with_its_
 @pytest.mark.parametrize("names", [["loss"], ["loss", "classification"], TERMS, ["test_error_percent", "loss"]])
 def test_no_chart_is_empty(names):
     for chart in board.layout(names):
-        assert any(re.fullmatch(chart.tags, name) for name in names), chart
+        assert any(re.fullmatch(chart.names, name) for name in names), chart
 
 
 def test_a_name_is_no_pattern():
     chart = next(chart for chart in board.layout(["my.term"]) if chart.group == board.OTHERS)
-    assert re.fullmatch(chart.tags, "my.term")
-    assert not re.fullmatch(chart.tags, "myxterm")
+    assert re.fullmatch(chart.names, "my.term")
+    assert not re.fullmatch(chart.names, "myxterm")
 
 
 def test_the_layout_is_written_once_for_the_terms_and_errors_of_the_run(tmp_path):
@@ -103,11 +102,21 @@ def test_the_layout_is_written_once_for_the_terms_and_errors_of_the_run(tmp_path
     assert len(found) == 1
     layout = layout_pb2.Layout.FromString(found[0][1].item())
     assert [c.title for c in layout.category] == [
-        "error and loss", "terms of the bound, nats", "KL and active units", "learning rate and gradient norm", "speed"]
+        board.FIRST, board.BOUND, board.UNITS, board.OPTIMISER, board.SPEED]
     patterns = [tag for category in layout.category for chart in category.chart for tag in chart.multiline.tag]
-    for name in ("error_percent", "loss", "labelled/kl_z", "labelled/bound", "active_units/z", "learning_rate"):
+    written = scalars(tmp_path / "train")
+    for name in {*written, *map(board.tag, ("error_percent", "active_units/z"))} - {"6 speed/epoch", "6 speed/seconds"}:
         assert any(re.match(pattern, name) for pattern in patterns), name
-    assert not any(re.match(pattern, "test_error_percent") and re.match(pattern, "loss") for pattern in patterns)
+    for pattern in patterns:
+        assert not (re.match(pattern, board.tag("error_percent")) and re.match(pattern, board.tag("loss")))
+
+
+def test_error_and_loss_come_first_among_the_tags():
+    tags = sorted(map(board.tag, [*TERMS, "error_percent", "active_units/z"]))
+    assert tags[:2] == ["1 error and loss/error_percent", "1 error and loss/loss"]
+    assert [name.partition("/")[2] for name in tags if name.startswith(board.SPEED)] == sorted(board.NOT_LEARNT)
+    assert len(set(tags)) == len(TERMS) + 2
+    assert max(tags) < min(board.ABOUT, board.HISTOGRAMS, board.PICTURES)
 
 
 # Options and results.
@@ -119,8 +128,7 @@ def session(folder):
 
 
 def values_of(start):
-    kinds = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
-    return {name: value for name, value in kinds.items()}
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
 
 
 def test_hyperparameters_are_the_options_that_decide_a_result():
@@ -144,7 +152,7 @@ def test_options_and_results_are_one_trial_a_run(tmp_path):
         record.describe_results(kept, 5, {"test_error_percent": 3.5, "steps": 5, "seconds": 1.0, "run_dir": "x"})
         start = session(tmp_path / name / "final")
         assert values_of(start) == pytest.approx(board.hyperparameters(config))
-        assert start.group_name == f"runs/{name}"
+        assert start.group_name == f"runs/{name} in ."
         end = plugin_data(tmp_path / name / "final", "hparams")["_hparams_/session_end_info"]
         assert plugin_data_pb2.HParamsPluginData.FromString(end).session_end_info.status == api_pb2.STATUS_SUCCESS
         assert scalars(tmp_path / name / "final") == {
@@ -167,7 +175,7 @@ def test_an_error_is_watched_only_where_labels_are_held_out_or_asked_for(tmp_pat
     assert kept.watched == watched
     says = bool(not watched and given.get("num_labels") != "0")
     assert (record.NOT_WATCHED in capsys.readouterr().out) == says
-    text = tensors(tmp_path / "train")["what it comes to"][0][1].item().decode()
+    text = tensors(tmp_path / "train")[f"{board.ABOUT}/data and plan"][0][1].item().decode()
     assert text.startswith("a note")
     assert (record.NOT_WATCHED in text) == says
 
@@ -229,7 +237,8 @@ def test_the_projector_finds_its_files(tmp_path):
     images = np.zeros((7, 8, 4, 1))
     images[4] = 1
     projector.write(tmp_path, codes, columns, images)
-    config = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), projector_config_pb2.ProjectorConfig())
+    text = (tmp_path / "projector_config.pbtxt").read_text()
+    config = text_format.Parse(text, projector_config_pb2.ProjectorConfig())
     assert [e.tensor_name for e in config.embeddings] == ["z", "a"]
     for embedding in config.embeddings:
         stored = projector_plugin._read_tensor_tsv_file(str(tmp_path / embedding.tensor_path))
@@ -242,6 +251,11 @@ def test_the_projector_finds_its_files(tmp_path):
         assert sprite.shape == (3 * height, 3 * width)
         assert np.all(sprite[height: 2 * height, width: 2 * width] == 255)
         assert sprite.sum() == 255 * width * height
+
+
+def test_numbers_that_name_classes_are_no_numbers(tmp_path):
+    projector.write(tmp_path, {"z": np.zeros((3, 2))}, {"class": ["3", "?", "07"], "part": ["x", "y", "z"]})
+    assert (tmp_path / "metadata.tsv").read_text() == "class\tpart\nclass 3\tx\nclass ?\ty\nclass 07\tz\n"
 
 
 def test_one_column_has_no_header(tmp_path):
@@ -308,10 +322,12 @@ def steps_of(folder):
 def test_pictures_are_drawn_at_a_few_evaluations_and_figures_at_all(tmp_path):
     folder, _, _ = shown(tmp_path, steps=(2, 4, 6, 8, 10, 12))
     found = steps_of(folder / "train")
-    assert found["active_units/z"] == found["KL per unit/z"] == [2, 4, 6, 8, 10, 12]
-    for name in ("samples by class", "reconstructions", "analogies", "KL per unit", "confidence"):
-        # The first, second and fourth evaluation, and once where the run ends; at 8 the loop said that it was over.
-        assert found[name] == [2, 4, 8, 12], name
+    for name in (board.tag("active_units/z"), f"{board.HISTOGRAMS}/KL of each unit of z"):
+        assert found[name] == [2, 4, 6, 8, 10, 12]
+    for name in ("samples by class", "reconstructions", "analogies", "KL of each unit"):
+        # The first, second and fourth evaluation, and the last, once.
+        assert found[f"{board.PICTURES}/{name}"] == [2, 4, 8, 12], name
+    assert found[f"{board.HISTOGRAMS}/confidence"] == [2, 4, 8, 12]
 
 
 def test_nothing_is_shown_of_labels_that_are_hidden(tmp_path):
@@ -331,7 +347,8 @@ def test_answers_to_labels_that_may_be_seen(tmp_path, options, of):
     folder, splits, answers = shown(tmp_path, **options)
     part = splits.valid if of == "validation" else splits.test
     found = tensors(folder / "valid")
-    assert set(found) == {f"confusion/{of}", f"reliability/{of}", *(f"{of}/{c}/pr_curves" for c in "abc")}
+    curves = {f"{of}/{c}/pr_curves" for c in "abc"}
+    assert set(found) == {f"pictures/confusion, {of}", f"pictures/reliability, {of}"} | curves
     probs = answers.probs(part)
     curve = found[f"{of}/b/pr_curves"][-1][1]
     place = 60
@@ -354,7 +371,7 @@ def test_the_projector_shows_what_the_model_encodes(tmp_path):
 def test_an_image_can_be_read(tmp_path):
     folder, _, _ = shown(tmp_path, steps=(8,))
     for tag, points in tensors(folder / "train").items():
-        if tag in ("samples by class", "reconstructions", "analogies", "KL per unit"):
+        if tag.startswith(board.PICTURES):
             picture = tf.io.decode_png(points[-1][1][2]).numpy()
             assert min(picture.shape[:2]) > 100, tag
             assert picture.std() > 0
@@ -364,12 +381,11 @@ def test_an_image_can_be_read(tmp_path):
     ({"model": "m1", "num_labels": "0"}, building.images()), ({"model": "m2"}, building.vectors()),
     ({"model": "adgm_deterministic"}, building.vectors(dim=2)), ({"model": "vat", "num_valid": 6}, building.images())])
 def test_every_kind_of_model_is_shown_without_a_complaint(tmp_path, capsys, options, source):
-    defaults = {"auxiliary_dim": Config.auxiliary_dim, "latent_dim": Config.latent_dim} if options["model"] == "vat" else {}
-    folder, _, _ = shown(tmp_path, source, steps=(2, 8), **(options | defaults))
+    folder, _, _ = shown(tmp_path, source, steps=(2, 8), **options)
     assert "cannot be drawn" not in capsys.readouterr().out
     if options["model"] == "vat":
         assert not (folder / "final" / "z.tsv").exists()
-        assert "confusion/validation" in tensors(folder / "valid")
+        assert "pictures/confusion, validation" in tensors(folder / "valid")
     else:
         assert (folder / "final" / "z.tsv").is_file()
         assert (folder / "final" / "a.tsv").is_file() == (options["model"] == "adgm_deterministic")
@@ -384,14 +400,15 @@ def test_no_picture_ends_a_run(tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(where, name, fail)
     folder, _, _ = shown(tmp_path, num_valid=6)
     said = capsys.readouterr().out
-    for name in ("samples by class", "projector", "validation", "KL per unit"):
+    for name in ("samples by class", "projector", "validation", "KL"):
         assert f"picture {name} cannot be drawn (MemoryError: no room)" in said
-    assert "confidence" in tensors(folder / "train")
+    assert f"{board.HISTOGRAMS}/confidence" in tensors(folder / "train")
     assert plugin_data(folder / "final", "hparams")["_hparams_/session_end_info"] is not None
 
 
 def test_rows_as_text_stay_rows():
-    rows = pd.DataFrame({"a|b": [1.23456789, 2], "c": ["x|y", "new\nline"]}, index=pd.Index(["one", "two"], name="class"))
+    index = pd.Index(["one", "two"], name="class")
+    rows = pd.DataFrame({"a|b": [1.23456789, 2], "c": ["x|y", "new\nline"]}, index=index)
     lines = board.rows_as_text(rows).splitlines()
     assert len(lines) == 4
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines)
@@ -466,14 +483,14 @@ def test_a_logger_that_fails_is_a_line_and_silent_from_then_on(tmp_path, fake, c
     fake(fails=True)
     logged(tmp_path, name)
     assert capsys.readouterr().out.count(f"{name} gets nothing more (ConnectionError: no network)\n") == 1
-    assert scalars(tmp_path / "valid") == {"error_percent": {10: 5.0}}
+    assert scalars(tmp_path / "valid") == {board.tag("error_percent"): {10: 5.0}}
 
 
 def test_a_logger_that_is_not_there_is_an_error(tmp_path, monkeypatch):
-    with pytest.raises(errors.UserError, match="^loggers=mlfow: .*mlflow"):
+    with pytest.raises(errors.UserError, match=r"^loggers=mlfow: .*mlflow"):
         loggers.opened(Config(loggers=("mlfow",)), tmp_path)
     monkeypatch.setitem(loggers.LOGGERS, "none", ("no_such_module_here", loggers.MLflow))
-    with pytest.raises(errors.UserError, match="^loggers=none: needs the package no_such_module_here"):
+    with pytest.raises(errors.UserError, match=r"^loggers=none: needs the package no_such_module_here"):
         loggers.opened(Config(loggers=("none",)), tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
@@ -15,43 +16,54 @@ from adgm_tf import options
 from adgm_tf.analysis import metrics
 from adgm_tf.config import Config
 
+EMPTY = (None, "", ())
 THRESHOLDS = 201
 # Curves of more classes than this are those of the most frequent ones.
 MOST_CURVES = 20
 
 
 class Chart(NamedTuple):
-    """A chart of the layout: the group that it stands in, its title, and the tags whose curves it shows."""
+    """A chart of the layout: the group that it stands in, its title, and the names whose curves it shows."""
 
     group: str
     title: str
-    tags: str
+    names: str
 
 
+# TensorBoard sorts tags: a number brings a group to its place.
+FIRST, BOUND, UNITS = "1 error and loss", "2 bound, nats", "3 KL and active units"
+OPTIMISER, OTHERS, SPEED = "4 learning rate and gradient norm", "5 other terms of the loss", "6 speed"
+# The first that a name fits is the group of its tag.
 CHARTS = (
-    Chart("error and loss", "error, %", r"(test_|transductive_)?error_percent"),
-    Chart("error and loss", "loss J, nats", "loss"),
-    Chart("terms of the bound, nats", "bound", r"((un)?labelled/)?bound(_nats)?"),
-    Chart("terms of the bound, nats", "terms of unlabelled examples", r"unlabelled/(reconstruction|kl_.|entropy)"),
-    Chart("terms of the bound, nats", "terms of labelled examples", r"labelled/(reconstruction|kl_.)"),
-    Chart("KL and active units", "KL(q || p), nats", r"(un)?labelled/kl_."),
-    Chart("KL and active units", "active units", "active_units/.*"),
-    Chart("learning rate and gradient norm", "learning rate", "learning_rate"),
-    Chart("learning rate and gradient norm", "gradient norm, before clipping", "gradient_norm"),
+    Chart(FIRST, "error, %", r"(test_|transductive_)?error_percent"),
+    Chart(FIRST, "loss J, nats", "loss"),
+    Chart(BOUND, "bound", r"((un)?labelled/)?bound(_nats)?"),
+    Chart(BOUND, "terms of unlabelled examples", r"unlabelled/(reconstruction|kl_.|entropy)"),
+    Chart(BOUND, "terms of labelled examples", r"labelled/(reconstruction|kl_.)"),
+    Chart(UNITS, "KL(q || p), nats", r"(un)?labelled/kl_."),
+    Chart(UNITS, "active units", "active_units/.*"),
+    Chart(OPTIMISER, "learning rate", "learning_rate"),
+    Chart(OPTIMISER, "gradient norm, before clipping", "gradient_norm"),
 )
-OTHERS = "other terms of the loss"
-SPEED = Chart("speed", "examples a second", "examples_per_second")
-NOT_SHOWN = {"epoch", "seconds"}
+NOT_LEARNT = ("examples_per_second", "epoch", "seconds")
+PICTURES, HISTOGRAMS, ABOUT = "pictures", "histograms", "about"
+
+
+def tag(name: str) -> str:
+    """Returns the tag of a name of `metrics.jsonl`: its group, a stroke, the name."""
+    for chart in CHARTS:
+        if re.fullmatch(chart.names, name):
+            return f"{chart.group}/{name}"
+    return f"{SPEED if name in NOT_LEARNT else OTHERS}/{name}"
 
 
 def layout(names: Collection[str]) -> list[Chart]:
     """Returns the charts that there are curves for, the error first; a term that is in none gets one of its own."""
-    found = [chart for chart in CHARTS if any(re.fullmatch(chart.tags, name) for name in names)]
-    charted = [*CHARTS, SPEED]
-    rest = [name for name in names if name not in NOT_SHOWN and not any(
-        re.fullmatch(chart.tags, name) for chart in charted)]
-    others = [Chart(OTHERS, name.replace("_", " "), re.escape(name)) for name in rest]
-    return [*found, *others, *([SPEED] if SPEED.tags in names else [])]
+    found = [chart for chart in CHARTS if any(re.fullmatch(chart.names, name) for name in names)]
+    others = [Chart(OTHERS, name.replace("_", " "), re.escape(name)) for name in names
+              if tag(name).startswith(f"{OTHERS}/")]
+    speed = Chart(SPEED, "examples a second", "examples_per_second")
+    return [*found, *others, *([speed] if speed.names in names else [])]
 
 
 def write_layout(charts: Sequence[Chart]) -> None:
@@ -59,7 +71,7 @@ def write_layout(charts: Sequence[Chart]) -> None:
     from tensorboard.plugins.custom_scalar import layout_pb2, summary
     groups: dict[str, list] = {}
     for chart in charts:
-        content = layout_pb2.MultilineChartContent(tag=[f"^{chart.tags}$"])
+        content = layout_pb2.MultilineChartContent(tag=[f"^[^/]+/{chart.names}$"])
         groups.setdefault(chart.group, []).append(layout_pb2.Chart(title=chart.title, multiline=content))
     categories = [layout_pb2.Category(title=title, chart=found) for title, found in groups.items()]
     _write(summary.pb(layout_pb2.Layout(category=categories)), 0)
@@ -73,7 +85,7 @@ def hyperparameters(config: Config) -> dict[str, Any]:
     found = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.metadata["affects"] != config_lib.NOTHING and value not in (None, "", ()):
+        if field.metadata["affects"] != config_lib.NOTHING and value not in EMPTY:
             found[field.name] = options.shown(value) if isinstance(value, tuple) else value
     # How many labels is a number wherever it is one, so that its axis is in order.
     return found | {name: int(value) for name, value in found.items() if isinstance(value, str) and value.isdecimal()}
@@ -86,7 +98,13 @@ def write_hyperparameters(config: Config) -> None:
     that it sees, and shows those.
     """
     from tensorboard.plugins.hparams import api
-    api.hparams(hyperparameters(config), trial_id=config.run_dir)
+    api.hparams(hyperparameters(config), trial_id=trial(config.run_dir))
+
+
+def trial(run_dir: str) -> str:
+    """Returns the name of a run as a trial: what tells it from others first, as TensorBoard cuts names."""
+    path = pathlib.PurePath(run_dir)
+    return f"{'/'.join(path.parts[-2:])} in {path.parent.parent}"
 
 
 def write_end() -> None:
@@ -117,13 +135,14 @@ def write_pr_curves(of: str, probs: np.ndarray, y: np.ndarray, names: Sequence[s
 
 
 def describe(config: Config) -> str:
-    """Returns the options as Markdown, those that differ from the defaults first."""
+    """Returns the options as Markdown, those that differ from the defaults first, without those that are empty."""
     given = config.given()
     header, rows = ["| option | value | default |", "|---|---|---|"], {True: [], False: []}
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        default = options.shown(field.default) if field.name in given else ""
-        rows[field.name in given].append(f"| {field.name} | {'' if value is None else cell(value)} | {cell(default)} |")
+        value, differs = getattr(config, field.name), field.name in given
+        if differs or value not in EMPTY:
+            default = cell(field.default) if differs and field.default not in EMPTY else ""
+            rows[differs].append(f"| {field.name} | {cell(value)} | {default} |")
     return "\n".join([*header, *rows[True], *rows[False]])
 
 

@@ -110,5 +110,6 @@ def opened(config: Config, folder: pathlib.Path) -> list[Logger]:
         except ImportError as error:
             raise errors.UserError(f"loggers={name}: needs the package {module} ({error})") from None
         except Exception as error:  # noqa: BLE001  (whatever a package of others may raise)
-            raise errors.UserError(f"loggers={name}: cannot begin ({type(error).__name__}: {error})") from None
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise errors.UserError(f"loggers={name}: cannot begin ({said})") from None
     return found

@@ -39,7 +39,7 @@ class Pictures:
     evaluator: Evaluator
     splits: Splits
     kl: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    ended_at: int | None = None
+    shown: tuple[int, frozenset[str]] = (0, frozenset())
 
     def __post_init__(self) -> None:
         # A run that has had enough ends without a last event.
@@ -55,15 +55,17 @@ class Pictures:
         self._show(event.step, {**self._figures(), **(self._pictures() if few else {})})
 
     def end(self, step: int) -> None:
-        """Shows all there is, once."""
-        if self.ended_at != step:
-            last = {"projector": self._project} if self.trainer.model.is_generative else {}
-            self._show(step, {**self._figures(), **self._pictures(), **last})
-        self.ended_at = step
+        """Shows all there is, but for what has been shown of this step."""
+        last = {"projector": self._project} if self.trainer.model.is_generative else {}
+        self._show(step, {**self._figures(), **self._pictures(), **last})
 
     def _show(self, step: int, shown: Mapping[str, Callable[[], None]]) -> None:
+        before = self.shown[1] if self.shown[0] == step else frozenset()
+        self.shown = (step, before | set(shown))
         with self.trainer.evaluation_weights():
             for name, show in shown.items():
+                if name in before:
+                    continue
                 try:
                     with self.record.writers["train"].as_default(step):
                         show()
@@ -74,7 +76,7 @@ class Pictures:
 
     def _figures(self) -> dict[str, Callable[[], None]]:
         """What is cheap enough for every evaluation."""
-        return {"KL per unit": self._kl} if self.trainer.model.is_generative else {}
+        return {"KL": self._kl} if self.trainer.model.is_generative else {}
 
     def _pictures(self) -> dict[str, Callable[[], None]]:
         model, shown = self.trainer.model, {}
@@ -83,7 +85,7 @@ class Pictures:
         shown |= {of: functools.partial(self._answers, of, examples) for of, examples in self._seen().items()}
         if not model.is_generative:
             return shown
-        shown["sorted KL per unit"] = self._kl_picture
+        shown["KL of each unit"] = self._kl_picture
         if self.splits.spec.is_table:
             return shown | {"typical rows": self._typical_rows}
         shown |= {"samples by class": self._samples, "reconstructions": self._reconstructions}
@@ -107,17 +109,17 @@ class Pictures:
     def _kl(self) -> None:
         self.kl = self.evaluator.kl_per_unit(self._pool.take(slice(KL_EXAMPLES)))
         for letter, values in self.kl.items():
-            tf.summary.histogram(f"KL per unit/{letter}", values, description=(
+            tf.summary.histogram(f"{board.HISTOGRAMS}/KL of each unit of {letter}", values, description=(
                 f"KL of each unit of {letter}, nats, mean over {KL_EXAMPLES:,} examples at most."))
-            tf.summary.scalar(f"active_units/{letter}", np.sum(values > plots.ACTIVE_NATS), description=(
+            tf.summary.scalar(board.tag(f"active_units/{letter}"), np.sum(values > plots.ACTIVE_NATS), description=(
                 f"Units of {letter} whose KL is above {plots.ACTIVE_NATS} nats."))
 
     def _kl_picture(self) -> None:
-        tf.summary.image("KL per unit", plots.kl_per_unit(self.kl)[None])
+        tf.summary.image(f"{board.PICTURES}/KL of each unit", plots.kl_per_unit(self.kl)[None])
 
     def _confidence(self) -> None:
         probs = self.evaluator.probs(self._pool.take(slice(KL_EXAMPLES)))
-        tf.summary.histogram("confidence", probs.max(-1), description=(
+        tf.summary.histogram(f"{board.HISTOGRAMS}/confidence", probs.max(-1), description=(
             f"Largest probability of a class, of {len(probs):,} unlabelled examples."))
 
     def _answers(self, of: str, examples: Examples) -> None:
@@ -127,9 +129,9 @@ class Pictures:
         with self.record.writers["valid"].as_default(tf.summary.experimental.get_step()):
             board.write_pr_curves(of, probs, examples.y, names)
             confused = plots.confusion(metrics.confusion(probs, examples.y), names, title)
-            tf.summary.image(f"confusion/{of}", confused[None])
+            tf.summary.image(f"{board.PICTURES}/confusion, {of}", confused[None])
             trusted = run_plots.reliability({of: calibration.reliability(probs, examples.y)})
-            tf.summary.image(f"reliability/{of}", trusted[None])
+            tf.summary.image(f"{board.PICTURES}/reliability, {of}", trusted[None])
 
     def _samples(self) -> None:
         model = self.trainer.model
@@ -154,12 +156,12 @@ class Pictures:
         shape = self.splits.x_shape
         picture = grids.named(values.reshape(*values.shape[:2], *shape), rows, columns or []) if len(shape) == 3 \
             else plots.examples(values, shape, rows)
-        tf.summary.image(name, picture[None])
+        tf.summary.image(f"{board.PICTURES}/{name}", picture[None])
 
     def _typical_rows(self) -> None:
         """Rows that the model draws for each class, as text."""
         rows = samples.typical_rows(self.trainer.model, self.splits.spec, 3, self.trainer.config.seed)
-        tf.summary.text("typical rows", board.rows_as_text(rows))
+        tf.summary.text(f"{board.ABOUT}/typical rows", board.rows_as_text(rows))
 
     def _project(self) -> None:
         """Writes z and a of examples, what the model saw of their classes, and what it says."""

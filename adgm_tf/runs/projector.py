@@ -48,6 +48,20 @@ def write(folder: pathlib.Path, codes: Mapping[str, np.ndarray], columns: Mappin
 
 def _table(columns: Mapping[str, Sequence[str]]) -> str:
     """A line an example, a word a column; of one column alone the projector takes no header."""
-    rows = zip(*columns.values(), strict=True)
+    cells = [_words(name, values) for name, values in columns.items()]
     header = [list(columns)] if len(columns) > 1 else []
-    return "".join("\t".join(" ".join(str(cell).split()) for cell in row) + "\n" for row in [*header, *rows])
+    return "".join("\t".join(row) + "\n" for row in [*header, *zip(*cells, strict=True)])
+
+
+def _words(name: str, values: Sequence[str]) -> list[str]:
+    """Values on a line each; a column of numbers, which would have shades and no colours, says what they are."""
+    found = [" ".join(value.split()) for value in values]
+    return [f"{name} {value}" for value in found] if any(map(_is_number, found)) else found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

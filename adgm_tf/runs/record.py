@@ -33,8 +33,8 @@ def describe_run(record: Record, config: Config, notes: list[str]) -> None:
     with record.writers["final"].as_default(0):
         board.write_hyperparameters(config)
     with record.writers["train"].as_default(0):
-        tf.summary.text("what it comes to", "\n\n".join(notes))
-        tf.summary.text("options", board.describe(config))
+        tf.summary.text(f"{board.ABOUT}/data and plan", "\n\n".join(notes))
+        tf.summary.text(f"{board.ABOUT}/options", board.describe(config))
 
 
 def describe_results(record: Record, step: int, measured: dict[str, Any]) -> None:

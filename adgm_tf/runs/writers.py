@@ -40,12 +40,12 @@ class Record:
         self._has_layout = False
 
     def add(self, writer: str, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes scalars of one step to all records."""
+        """Writes scalars of one step to all records; in TensorBoard a name stands behind its group."""
         with self.path.open("a") as stream:
             stream.write(json.dumps(files.plain({"step": step, "set": writer, **scalars})) + "\n")
         with self.writers[writer].as_default(step):
             for name, value in scalars.items():
-                tf.summary.scalar(name, value)
+                tf.summary.scalar(board.tag(name), value)
         self.writers[writer].flush()
         for logger in self.loggers:
             logger.scalars(step, {f"{writer}/{name}": value for name, value in scalars.items()})
