@@ -242,6 +242,8 @@ class RunOptions:
                                     "if there are any.", minimum=0, maximum=100, affects=MEASUREMENT)
     track_test: bool = option(False, "Also record the test error at every evaluation; it selects nothing.",
                               affects=NOTHING)
+    loggers: tuple[str, ...] = option((), "Other loggers that get the numbers too: mlflow, wandb; their packages are "
+                                      "not installed with this one.", affects=NOTHING)
 
 
 ELEMENT = {"tuple[int, ...]": int, "tuple[float, ...]": float, "tuple[str, ...]": str}
