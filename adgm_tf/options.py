@@ -115,8 +115,7 @@ class ModelOptions:
                                            "after the normalisation of each hidden layer of q(y|a,x) in training.",
                                            minimum=0)
     filters: tuple[int, ...] = layer_option((32, 64), "Filters of the convolutional trunk, stride 2 each.", minimum=1)
-    normalization: str = family_option("none", "Normalisation of the hidden layers; in training each replica has the "
-                                       "statistics of its own part of a batch.", choices=("none", "layer", "batch"))
+    normalization: str = family_option("none", "Normalisation of the hidden layers.", choices=("none", "layer", "batch"))
     auxiliary_dim: int = layer_option(100, "Units of a; 0 leaves a out.", minimum=0)
     latent_dim: int = layer_option(100, "Units of z.", minimum=1)
     freeze_auxiliary: bool = layer_option(False, "Leave q(a|x) at its random start: an ablation.")
@@ -175,7 +174,7 @@ class ObjectiveOptions:
     entropy_weight: float = regulariser_option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.",
                                                minimum=0)
     balance_weight: float = regulariser_option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || "
-                                               "p(y)), each replica's own, which keeps every class in use.", minimum=0)
+                                               "p(y)), which keeps every class in use.", minimum=0)
     extra_terms: tuple[str, ...] = family_option((), "Terms of your own in the loss, each NAME=WEIGHT; NAME as "
                                                  "registered by a module of --plugin.")
     consistency_warmup_steps: int = regulariser_option(0, "Steps over which the weights of the consistency, "
@@ -204,6 +203,9 @@ class OptimiserOptions:
                               minimum=0, maximum=1)
     xla: bool = option(False, "Compile the loss and its gradient with XLA, which draws other noise from the same "
                        "seeds.")
+    sync_statistics: bool = option(True, "Statistics of a batch, of batch normalisation and of the balance term, are "
+                                   "those of the parts of all replicas, so that several devices learn what one does; "
+                                   "else each replica's own, which needs no reductions within a step.")
     tf32: bool = option(True, "Let GPUs that have it use TensorFloat-32 in float32 products.")
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import tensorflow as tf
 from jaxtyping import Float
 
-from adgm_tf.model import precision, seeds
+from adgm_tf.model import precision, seeds, statistics
 from adgm_tf.model.contract import ExampleSpec
 from adgm_tf.options import ModelOptions
 
 MOMENTUM = 0.99
 EPSILON = 1e-5
+Moments = statistics.Moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +37,6 @@ def layers_of(options: ModelOptions, spec: ExampleSpec, hidden_units: tuple[int,
     return LayerSizes(spec.seen_dim, hidden_units, spec.num_classes, options.compute_dtype)
 
 
-class Moments(NamedTuple):
-    """Mean and variance of each unit, [n]."""
-
-    mean: tf.Tensor
-    variance: tf.Tensor
-
-
 class Running(tf.Module):
     """Running mean and variance of `units` units, which evaluation uses; each replica's own, averaged when read."""
 
@@ -64,8 +57,8 @@ class Running(tf.Module):
 
 
 def moments_of(h: Float[tf.Tensor, "B n"]) -> Moments:
-    """Mean and variance over a batch."""
-    return Moments(*tf.nn.moments(h, 0))
+    """Mean and variance over a batch, or that of all replicas."""
+    return statistics.moments(h, [0])
 
 
 def normalized(h: Float[tf.Tensor, "B n"], moments: Moments) -> Float[tf.Tensor, "B n"]:

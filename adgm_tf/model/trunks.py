@@ -15,7 +15,7 @@ import tf_keras
 from tf_keras import layers
 
 from adgm_tf.host import errors
-from adgm_tf.model import precision
+from adgm_tf.model import precision, statistics
 from adgm_tf.model.phase import Phase
 
 BIAS_STDDEV = 1e-3
@@ -60,13 +60,30 @@ class Ends(NamedTuple):
 
 
 class BatchNormalization(layers.BatchNormalization):
-    """Keras's, of images or of [K,B,S,n], with a phase in which the moving averages stay as they are."""
+    """Keras's, of images or of [K,B,S,n], with a phase in which the moving averages stay as they are.
+
+    Its statistics are those of all replicas within `statistics.of_all_replicas`.
+    """
 
     def call(self, h: tf.Tensor, phase: Phase = Phase.EVALUATE) -> tf.Tensor:
         """Returns h normalised by its own moments in training, by the moving averages otherwise."""
+        if phase.training and statistics.num_parts() > 1:
+            return self._over_replicas(h, phase)
         if phase is not Phase.PROBE:
             return super().call(h, training=phase.training)
         return tf.compat.v1.nn.fused_batch_norm(h, self.gamma, self.beta, epsilon=self.epsilon)[0]
+
+    def _over_replicas(self, h: tf.Tensor, phase: Phase) -> tf.Tensor:
+        wide = tf.cast(h, tf.float32)
+        mean, variance = statistics.moments(wide, list(range(h.shape.rank - 1)), tf.convert_to_tensor(self.moving_mean))
+        if phase.moves_averages:
+            # As in Keras's kernel: the moving variance is the unbiased one.
+            count = tf.cast(tf.size(h) // h.shape[-1] * statistics.num_parts(), tf.float32)
+            unbiased = variance * count / tf.maximum(count - 1, 1)
+            for average, value in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
+                average.assign_add((1 - self.momentum) * (tf.stop_gradient(value) - average))
+        normalised = tf.nn.batch_normalization(wide, mean, variance, self.beta, self.gamma, self.epsilon)
+        return tf.cast(normalised, h.dtype)
 
 
 NORMALIZATIONS = {

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from jaxtyping import Float
 
-from adgm_tf.model import seeds
+from adgm_tf.model import seeds, statistics
 from adgm_tf.model.contract import Auxiliary
 from adgm_tf.model.phase import Phase
 
@@ -106,12 +106,13 @@ def class_balance(q_y: tfd.Categorical, log_prior: Sequence[float]) -> Float[tf.
     """sum_y q(y|x) log( qbar(y) / p(y) ) [B], nats, q and qbar the means of q(y|a,x) over K, and over K and B.
 
     The mean over the batch is KL( qbar(y) || p(y) ), 0 where the predictions share the classes out as the prior does.
-    log qbar is held fixed: its gradient adds up to 0. Each replica has the qbar of its own examples.
+    log qbar is held fixed: its gradient adds up to 0. Within `statistics.of_all_replicas` B is the batch of all of them.
 
     Reference: Krause et al. 2010, *Discriminative Clustering by Regularized Information Maximization*.
     """
     probs = tf.reduce_mean(q_y.probs_parameter(), 0)
-    share = tf.maximum(tf.reduce_mean(probs, 0), np.finfo(np.float32).tiny)
+    share, = statistics.averaged(tf.reduce_mean(probs, 0))
+    share = tf.maximum(share, np.finfo(np.float32).tiny)
     return tf.reduce_sum(probs * tf.stop_gradient(tf.math.log(share) - log_prior), -1)
 
 

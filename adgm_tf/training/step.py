@@ -12,7 +12,7 @@ import tf_keras
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.host import errors
-from adgm_tf.model import engine, precision, seeds
+from adgm_tf.model import engine, precision, seeds, statistics
 from adgm_tf.model.contract import Batch, ExampleSpec, Features
 from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import loss
@@ -191,7 +191,8 @@ class Trainer:
         Sums over examples are divided by the global batch sizes, so that shares add up over replicas.
         """
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape, precision.weights_cast_once():
+        with (tf.GradientTape() as tape, precision.weights_cast_once(),
+              statistics.of_all_replicas(self.config.sync_statistics)):
             terms = self.system.terms(self.model, batch, self.options, seed, warmth=warmth)
             total, report = loss.total(terms, self.sizes)
         gradients = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
