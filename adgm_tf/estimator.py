@@ -105,7 +105,11 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         """
         if y is None:
             raise errors.UserError("SemiSupervisedClassifier requires y to be passed, but the target y is None")
-        given, x = self._given(), self._rows(X, reset=True)
+        given = self._given()
+        for action in self.callbacks or ():
+            if not callable(action):
+                raise errors.UserError(f"callbacks: {action} is no function of an event")
+        x = self._rows(X, reset=True)
         labels = classes.understood(column_or_1d(y, warn=True), self.unknown_label)
         check_consistent_length(x, labels.names)
         if hasattr(x, "iloc") and self._of_array:
@@ -149,7 +153,8 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the most probable class of each row [N]."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        most_probable = self.predict_proba(X).argmax(1)
+        return self.classes_[most_probable]
 
     def transform(self, X: Any) -> np.ndarray:
         """Returns the means of z [N,Z], with a at its mean and the most probable class."""
