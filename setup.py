@@ -51,7 +51,7 @@ setuptools.setup(
         "export": ["ai-edge-litert>=2.3,<3", "onnx>=1.23,<2", "onnxruntime>=1.32,<2", "tf2onnx>=1.17,<2"],
         # For the small server of an export, and what its tests and those of TensorFlow Serving's messages need.
         "serve": ["fastapi>=0.165,<1", "uvicorn>=0.54,<1"],
-        # For predictions over shards: holds Pillow below 13, PyArrow below 26, Protobuf below 7 and beartype below 0.23.
+        # For predictions over shards: holds Pillow below 13, PyArrow below 26, Protobuf below 7, beartype below 0.23.
         "beam": ["apache-beam>=2.77,<3"],
         "test": ["beartype>=0.22,<0.24", "httpx>=0.28,<1", "pytest>=9.2,<10", "pytest-xdist>=3.8,<4",
                  "ruff>=0.17,<0.18", "tensorflow-serving-api>=2.21,<2.22"],

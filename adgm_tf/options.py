@@ -103,7 +103,7 @@ class ModelOptions:
                                "(label_spreading, self_training, atlas_rbf, and of scikit-learn logistic_regression, "
                                "random_forest, boosted_trees, svc, self_trained_logistic_regression, "
                                "label_propagation).")
-    row: tuple[str, ...] = family_option((), "What each conditional of a model of your own looks at: q_a=x,q_y=ax,"
+    parents: tuple[str, ...] = family_option((), "What each conditional of a model of your own looks at: q_a=x,q_y=ax,"
                                          "q_z=axy,p_a=yz,p_x=ayz, without q_a or q_y where there is no such variable; "
                                          "model names it.")
     likelihood: str = family_option("auto", "Density of x given the rest: bernoulli or gaussian; auto is bernoulli for "
@@ -115,7 +115,8 @@ class ModelOptions:
                                            "after the normalisation of each hidden layer of q(y|a,x) in training.",
                                            minimum=0)
     filters: tuple[int, ...] = layer_option((32, 64), "Filters of the convolutional trunk, stride 2 each.", minimum=1)
-    normalization: str = family_option("none", "Normalisation of the hidden layers.", choices=("none", "layer", "batch"))
+    normalization: str = family_option("none", "Normalisation of the hidden layers.",
+                                       choices=("none", "layer", "batch"))
     auxiliary_dim: int = layer_option(100, "Units of a; 0 leaves a out.", minimum=0)
     latent_dim: int = layer_option(100, "Units of z.", minimum=1)
     freeze_auxiliary: bool = layer_option(False, "Leave q(a|x) at its random start: an ablation.")

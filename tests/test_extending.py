@@ -47,7 +47,7 @@ def run(tmp_path_factory):
 def test_the_five_work_together_from_the_command_line(run):
     stored, results = json.loads((run / "config.json").read_text()), json.loads((run / "results.json").read_text())
     assert (stored["model"], stored["trunk"], stored["likelihood"]) == ("two_looks", "pooled", "laplace")
-    assert stored["row"] == ["q_a=x", "q_y=ax", "q_z=xy", "p_a=yz", "p_x=az"]
+    assert stored["parents"] == ["q_a=x", "q_y=ax", "q_z=xy", "p_a=yz", "p_x=az"]
     assert results["test_error_percent"] < 20
     assert all(np.isfinite(line["sparse_a"]) for line in process.lines(run) if "sparse_a" in line)
     assert any("sparse_a" in json.dumps(line) for line in process.lines(run))
@@ -103,21 +103,21 @@ def test_a_row_that_no_module_registers_is_loaded_from_its_run(notebook, tmp_pat
 
 
 def test_another_row_of_the_same_name_is_refused(notebook):
-    config = config_lib.Config(model="mine", row=("q_y=x", "q_z=xy", "p_x=yz"))
+    config = config_lib.Config(model="mine", parents=("q_y=x", "q_z=xy", "p_x=yz"))
     systems.check(config)
     systems.check(config)
     assert systems.with_row(config_lib.Config(model="mine")) == config
     assert systems.with_row(config_lib.Config(model="sdgm")).row == ()
     with pytest.raises(UserError, match="model=mine: is taken"):
-        systems.check(config_lib.Config(model="mine", row=("q_y=x", "q_z=xy", "p_x=z")))
+        systems.check(config_lib.Config(model="mine", parents=("q_y=x", "q_z=xy", "p_x=z")))
 
 
-@pytest.mark.parametrize(("row", "line"), [
-    (("q_y=x", "q_z=xy"), "row=q_y=x,q_z=xy: must say what q_z and p_x look at"),
-    (("q_w=x",), "row=q_w: did you mean"),
+@pytest.mark.parametrize(("parents", "line"), [
+    (("q_y=x", "q_z=xy"), "parents=q_y=x,q_z=xy: must say what q_z and p_x look at"),
+    (("q_w=x",), "parents=q_w: did you mean"),
     (("q_z",), "must say what q_z and p_x look at"),
     (("q_y=z", "q_z=xy", "p_x=yz"), r"q_y=z: q\(y\|.\) cannot look at z"),
 ])
-def test_a_row_that_cannot_be_is_one_line(notebook, row, line):
+def test_a_row_that_cannot_be_is_one_line(notebook, parents, line):
     with pytest.raises(UserError, match=line):
-        systems.check(config_lib.Config(model="mine", row=row))
+        systems.check(config_lib.Config(model="mine", parents=parents))

@@ -106,7 +106,7 @@ def class_balance(q_y: tfd.Categorical, log_prior: Sequence[float]) -> Float[tf.
     """sum_y q(y|x) log( qbar(y) / p(y) ) [B], nats, q and qbar the means of q(y|a,x) over K, and over K and B.
 
     The mean over the batch is KL( qbar(y) || p(y) ), 0 where the predictions share the classes out as the prior does.
-    log qbar is held fixed: its gradient adds up to 0. Within `statistics.of_all_replicas` B is the batch of all of them.
+    log qbar is held fixed: its gradient adds up to 0. Within `statistics.of_all_replicas` B is the batch of them all.
 
     Reference: Krause et al. 2010, *Discriminative Clustering by Regularized Information Maximization*.
     """

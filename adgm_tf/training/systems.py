@@ -7,6 +7,7 @@ import functools
 import importlib
 from collections.abc import Callable, Sequence
 
+from adgm_tf import options
 from adgm_tf.baselines import atlas_rbf, label_spreading, ladder, scikit, self_training, vat
 from adgm_tf.config import Config
 from adgm_tf.host import errors
@@ -100,18 +101,19 @@ def with_row(config: Config) -> Config:
     if config.model in family.BUILT_IN or config.model not in FAMILY:
         return config
     parents = ((key, getattr(FAMILY[config.model], key)) for key in _CONDITIONALS)
-    return dataclasses.replace(config, row=tuple(f"{key}={of}" for key, of in parents if of is not None))
+    return dataclasses.replace(config, parents=tuple(f"{key}={of}" for key, of in parents if of is not None))
 
 
 def _register_row(config: Config) -> None:
-    if not config.row:
+    if not config.parents:
         return
-    given = dict(part.split("=", 1) if "=" in part else (part, None) for part in config.row)
+    given = dict(part.split("=", 1) if "=" in part else (part, None) for part in config.parents)
     for key in given:
         if key not in _CONDITIONALS:
-            raise errors.unknown("row", key, _CONDITIONALS)
+            raise errors.unknown("parents", key, _CONDITIONALS)
     if given.get("q_z") is None or given.get("p_x") is None:
-        raise errors.UserError(f"row={','.join(config.row)}: must say what q_z and p_x look at, as q_z=xy,p_x=yz")
+        raise errors.UserError(f"parents={options.shown(config.parents)}: must say what q_z and p_x look at, as "
+                               "q_z=xy,p_x=yz")
     row = Row(**dict.fromkeys(_CONDITIONALS) | given)
     if config.model not in FAMILY or dataclasses.replace(FAMILY[config.model], source="") != row:
         family.register(config.model, row)
