@@ -154,7 +154,7 @@ def test_a_call_returns_what_was_said(stub, capfd):
 
 DRIVER = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}
 import test_running
 from adgm_tf.experiments import running
 from adgm_tf.host import cli
@@ -167,7 +167,8 @@ cli.run(lambda: running.run([test_running.job(n, "waits") for n in sys.argv[1:] 
 @pytest.mark.parametrize(("number", "width", "passed"), [
     (signal.SIGINT, 1, signal.SIGINT), (signal.SIGTERM, 2, signal.SIGTERM), (signal.SIGHUP, 2, signal.SIGTERM)])
 def test_a_signal_is_passed_on_once_and_all_may_save(stub, number, width, passed):
-    script = DRIVER.format(tests=str(process.ROOT / "tests"), width=width)
+    folders = [str(process.ROOT / "tests"), str(pathlib.Path(__file__).parent)]
+    script = DRIVER.format(folders=folders, width=width)
     started = subprocess.Popen([sys.executable, "-c", script], env=process.environment(), text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
     end = time.monotonic() + process.TIMEOUT

@@ -406,7 +406,8 @@ def test_the_loss_weighs_its_terms():
     values = {"labelled/bound": -7, "classification": 3, "unlabelled/bound": -11, "consistency": 5,
               "interpolation": 19, "unlabelled/entropy": 13, "unlabelled/balance": 17}
     objective = building.objective(classification_weight=2.0, consistency="vat", consistency_weight=10.0,
-                                   interpolation_weight=4.0, entropy_weight=0.5, balance_weight=3.0)
+                                   interpolation_weight=4.0, entropy_weight=0.5, balance_weight=3.0,
+                                   labelled_bound_weight=0.25)
     adgm = building.model()
     batch = building.batch_of(*building.batch(adgm, 2, 3), objective, building.seed(1))
 
@@ -417,9 +418,10 @@ def test_the_loss_weighs_its_terms():
         return loss.total(of_one, {"labelled": 2, "unlabelled": 3, "all": 5})
 
     on_q_y = 10 * 5 + 4 * 19 + 0.5 * 13 + 3 * 17
-    np.testing.assert_allclose(total(1.0)[0], 7 + 2 * 3 + 11 + on_q_y, rtol=1e-6)
-    np.testing.assert_allclose(total(0.1)[0], 7 + 2 * 3 + 11 + 0.1 * on_q_y, rtol=1e-6)
-    np.testing.assert_allclose(total(tf.constant(0.1))[0], 7 + 2 * 3 + 11 + 0.1 * on_q_y, rtol=1e-6)
+    of_bounds = 0.25 * 7 + 2 * 3 + 11
+    np.testing.assert_allclose(total(1.0)[0], of_bounds + on_q_y, rtol=1e-6)
+    np.testing.assert_allclose(total(0.1)[0], of_bounds + 0.1 * on_q_y, rtol=1e-6)
+    np.testing.assert_allclose(total(tf.constant(0.1))[0], of_bounds + 0.1 * on_q_y, rtol=1e-6)
     for name, mean in total(1.0)[1].items():
         np.testing.assert_allclose(mean, values.get(name, mean), rtol=1e-6)
 

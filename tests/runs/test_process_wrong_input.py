@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf.host import errors, files
-from adgm_tf.runs import actions, job
+from adgm_tf.runs import job, record
 
 pytestmark = pytest.mark.process
 
@@ -257,7 +257,7 @@ def test_fresh_run_on_a_full_disk_leaves_nothing(tmp_path, monkeypatch, error, e
 
     if existed:
         (tmp_path / "run").mkdir()
-    monkeypatch.setattr(actions, "describe_run", full)
+    monkeypatch.setattr(record, "describe_run", full)
     with pytest.raises(type(error)):
         job.run(dict(dataset="digits", model="m2", hidden_units=(8,), latent_dim=2, consistency="none",
                      run_dir=str(tmp_path / "run")))
