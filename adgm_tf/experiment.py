@@ -1,4 +1,4 @@
-"""Runs an experiment, all of it or some rows and splits, and makes its tables and pictures. Goes on where it stopped.
+"""Runs an experiment or some rows and splits of it, and makes tables and pictures. It can be stopped and started again.
 
 python -m adgm_tf.experiment --list                                            the experiments and their rows
 python -m adgm_tf.experiment table1 --data_dir=DIR --row=adgm_1mc --split=1    one row with one choice of the labels

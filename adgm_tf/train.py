@@ -2,7 +2,7 @@
 
 python -m adgm_tf.train                                   100 labels of the embedded 5,000 MNIST images
 python -m adgm_tf.train --dataset=mnist --data_dir=DIR    the full MNIST
-python -m adgm_tf.train --run_dir=RUN                     goes on with a run that was stopped
+python -m adgm_tf.train --run_dir=RUN                     resumes a run that was stopped
 """
 
 from __future__ import annotations
