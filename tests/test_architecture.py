@@ -18,7 +18,7 @@ from adgm_tf.training import schedules, systems
 PACKAGE = pathlib.Path(adgm_tf.__file__).parent
 # From the bottom up: a room imports those before it, and itself.
 ROOMS = ("__init__", "__main__", "host", "options", "config", "data", "model", "objectives", "baselines", "analysis",
-         "training", "runs", "registering", "experiments")
+         "training", "runs", "registering", "estimator", "experiments")
 # Rooms that stand beside one another, for all that they stand in a row.
 BESIDE = {"model": {"data"}, "objectives": {"data"}}
 WITHOUT_TENSORFLOW = ("host.errors", "host.interrupts", "host.files", "host.cli", "options", "config", "model.family",
