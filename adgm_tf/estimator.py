@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import _safe_indexing, check_array, check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from adgm_tf import options as options_lib
 from adgm_tf import registering
@@ -110,7 +110,7 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
             if not callable(action):
                 raise errors.UserError(f"callbacks: {action} is no function of an event")
         x = self._rows(X, reset=True)
-        labels = classes.understood(column_or_1d(y, warn=True), self.unknown_label)
+        labels = classes.understood(classes.array_of(y), self.unknown_label)
         check_consistent_length(x, labels.names)
         if hasattr(x, "iloc") and self._of_array:
             given["numeric_columns"] = tuple(x.columns)
@@ -192,7 +192,7 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         Raises:
           UserError: no label is known.
         """
-        model, y = self._fitted(), column_or_1d(y)
+        model, y = self._fitted(), classes.array_of(y)
         check_consistent_length(X, y)
         is_class = str(UNKNOWN) in model.class_names
         rows = np.flatnonzero(classes.are_known(classes.names_among(y, self.unknown_label, is_class=is_class)))

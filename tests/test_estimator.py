@@ -75,7 +75,7 @@ def of_frame(frame, data):
     (pd.Categorical(["b", None, "a"]), np.array(["a", "b"]), [1]),
     (pd.array(["b", None, "a"], "string"), np.array(["a", "b"]), [1])])
 def test_classes_are_of_the_type_of_the_labels(y, found, unknown):
-    y = np.asarray(y, object) if isinstance(y, list) and None in y else np.asarray(y)
+    y = classes.array_of(y)
     labels = classes.understood(y, -1)
     assert labels.classes.dtype.kind == found.dtype.kind
     np.testing.assert_array_equal(labels.classes, found)

@@ -21,6 +21,18 @@ class Labels(NamedTuple):
     classes: np.ndarray
 
 
+def array_of(y: Any) -> np.ndarray:
+    """Returns labels of a caller as an array [N]; whole numbers of pandas stay whole where some are missing.
+
+    Raises:
+      ValueError: they are not one a row, as scikit-learn says it.
+    """
+    import pandas as pd
+    from sklearn.utils.validation import column_or_1d
+    extended = isinstance(getattr(y, "dtype", None), pd.api.extensions.ExtensionDtype)
+    return column_or_1d(y.astype(object) if extended else y, warn=True)
+
+
 def are_known(names: np.ndarray) -> np.ndarray:
     """Returns the mask of the labels that have a name [N]."""
     return np.array([name is not None for name in names], bool)
