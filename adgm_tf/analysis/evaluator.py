@@ -42,8 +42,6 @@ class Evaluator:
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         self._bound, self._bound_alone = (self._compile(functools.partial(_bound, model, shared_noise=shared))
                                           for shared in (False, True))
-        self._functions: dict[tuple[Callable, int], Callable] = {}
-        self._encode = self._compile(lambda seen, seed, described: model.encode(seen).z)
         self._kl = self._compile(lambda seen, seed, described: model.kl_per_unit(seen, seed, described.x))
         self._encode = self._compile(lambda seen, seed, described: model.encode(seen).z)
         self._blocks: dict[tuple[Callable, int], Callable] = {}
@@ -112,13 +110,6 @@ class Evaluator:
             self._blocks[of_block, size] = self._compile(lambda seen, seed, described: of_block(
                 self.model, seen, size, seed, described=described))
         return self._blocks[of_block, size]
-
-    def _function(self, of_block: Callable, size: int) -> Callable:
-        """What answers a block of so many samples, compiled when it is first asked for."""
-        if (of_block, size) not in self._functions:
-            self._functions[of_block, size] = self._compile(lambda seen, seed, described: of_block(
-                self.model, seen, size, seed, described=described))
-        return self._functions[of_block, size]
 
     def _compile(self, function: Callable) -> Callable:
         """Compiles (seen, seed, described) -> answers, for any number of examples."""

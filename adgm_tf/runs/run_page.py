@@ -73,7 +73,7 @@ def content(run: Run, splits: Splits | None) -> PageContent:
     asked = _asked(splits)
     rows, probs = _rows(run, evaluator, kept, asked) if asked else (None, None)
     found = PageContent(
-        title=f"{config.model} on {config.dataset}", subtitle=_subtitle(run, measured),
+        title=f"{config.model} on {config.dataset.rpartition('/')[2]}", subtitle=_subtitle(run, measured),
         class_names=run.spec.class_names, data=_data(run, splits), columns=_columns(run),
         remarks=[*(splits.remarks if splits else ()), *measured.get("remarks", ())],
         options={name: (value, Config.__dataclass_fields__[name].default) for name, value in config.given().items()

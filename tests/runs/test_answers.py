@@ -73,7 +73,7 @@ def test_rows_that_did_not_train_are_the_reference_where_there_are_enough(option
     assert len(bounds) == len(expected)
     assert (np.diff(bounds) >= 0).all()
     np.testing.assert_allclose(np.sort(found.bound(expected.x)), bounds, rtol=1e-4)
-    assert found.novelty(expected.x).mean() == pytest.approx(0.5)
+    assert found.novelty(expected.x).mean() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_what_is_written_is_read(model, tmp_path):

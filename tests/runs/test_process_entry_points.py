@@ -58,7 +58,7 @@ def test_an_export_that_is_stopped_leaves_nothing(digits, number):
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("entry", ["train", "evaluate", "sample", "export", "experiment"])
+@pytest.mark.parametrize("entry", ["train", "evaluate", "predict", "sample", "export", "experiment"])
 def test_help_imports_nothing_heavy_and_lists_every_flag(tmp_path, entry):
     done = process.run(entry, "--help", cwd=tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.code == 0
@@ -68,6 +68,7 @@ def test_help_imports_nothing_heavy_and_lists_every_flag(tmp_path, entry):
     assert not imported & heavy
     assert f"python -m adgm_tf.{entry}" in done.out
     wanted = {"train": {f.name for f in dataclasses.fields(config_lib.Config)},
+              "predict": {"run_dir", "weights", "input", "output", "target_accuracy", "keep_given_labels"},
               "experiment": {"row", "split", "jobs", "core", "redraw"}}.get(entry, {"run_dir", "weights", "data_dir"})
     for name in wanted:
         assert f"  --{name}:" in done.out or f"  --[no]{name}:" in done.out
@@ -82,7 +83,8 @@ def test_run_directory_is_the_record(digits):
     assert {p.split("/")[0] for p in others} == {"best", "train", "valid"}
     assert len([p for p in others if p.startswith("best/")]) == 2
     after = sorted(str(p.relative_to(cwd / "run")) for p in (cwd / "run").rglob("*") if p.is_file())
-    figures = ["analogies", "confusion_matrix", "kl_per_unit", "reconstructions", "samples"]
+    figures = ["analogies", "confusion_matrix", "kl_per_unit", "reconstructions", "reliability", "risk_coverage",
+               "samples"]
     assert [p for p in after if p.startswith("figures/")] == [f"figures/{n}.png" for n in figures]
     assert {"evaluation/test-importance3.json", "export/1/saved_model.pb", "export/1/classes.txt"} <= set(after)
     assert not [p for p in after if "/." in p or p.startswith(".")]

@@ -114,16 +114,16 @@ def test_the_page_does_without_the_data(chain):
         (cwd / "gone.csv").rename(cwd / "own.csv")
 
 
+ROWS = ["--run_dir=run", "--input=new.csv"]
 WRONG = {
     "nothing given": ("predict", [], "run_dir: must be given, as --run_dir=..."),
-    "no output": ("predict", ["--run_dir=run", "--input=new.csv"], "output: must be given"),
-    "no run": ("predict", ["--run_dir=no", "--input=new.csv", "--output=o.csv"], "run_dir=no: holds no run"),
-    "ending": ("predict", ["--run_dir=run", "--input=new.csv", "--output=o.xls"], "output=o.xls: must end in"),
-    "weights": ("predict", ["--run_dir=run", "--input=new.csv", "--output=o.csv", "--weights=bst"],
-                "did you mean best"),
+    "no output": ("predict", ROWS, "output: must be given"),
+    "no run": ("predict", ["--run_dir=no", *ROWS[1:], "--output=o.csv"], "run_dir=no: holds no run"),
+    "ending": ("predict", [*ROWS, "--output=o.xls"], "output=o.xls: must end in"),
+    "weights": ("predict", [*ROWS, "--output=o.csv", "--weights=bst"], "did you mean best"),
     "no labels": ("evaluate", ["--run_dir=run", "--input=blank.csv"], "input=blank.csv: has no label to measure by"),
     "other class": ("evaluate", ["--run_dir=run", "--input=other.csv"], "row 0 is riesig, and must be one of the 3"),
-    "split of a file": ("evaluate", ["--run_dir=run", "--input=new.csv", "--split=valid"], "takes the place of"),
+    "split of a file": ("evaluate", [*ROWS, "--split=valid"], "input=new.csv: takes the place of dataset and split"),
     "page of nothing": ("report", ["--page=no"], "run_dir=no: holds no run"),
     "page and table": ("report", ["--page=run", "--runs=runs/*"], "page=run: goes without runs")}
 
