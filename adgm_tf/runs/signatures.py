@@ -23,7 +23,7 @@ from adgm_tf.runs.columns_graph import ColumnsGraph
 from adgm_tf.training.systems import Model
 
 NOT_BYTES = "images: every pixel is 0 or 1; images come as uint8 from 0 to 255, not as real numbers in [0, 1]"
-DEFAULT, BYTES, CELLS = "serving_default", "classify_bytes", "classify_cells"
+DEFAULT, BYTES, CELLS, BOUND = "serving_default", "classify_bytes", "classify_cells", "bound"
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -72,7 +72,7 @@ class Signatures:
                 self._add(CELLS, self._cells(), self._classify)
         if model.is_generative:
             for name, given, answer in (("encode", plain, self._encode), ("reconstruct", plain, self._reconstruct),
-                                        ("bound", described, self._bound)):
+                                        (BOUND, described, self._bound)):
                 self._add(name, given, answer)
             self._add_generator()
         if DEFAULT not in self.functions:

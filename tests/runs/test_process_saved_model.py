@@ -426,6 +426,8 @@ def test_eight_bits_come_with_how_far_they_are(tmp_path):
     error = 100 * np.mean(probs.argmax(-1) != int8.measured.y)
     assert measured["label"]["error_percent"] == pytest.approx(error)
     assert (found["set"], found["examples"]) == ("test", 60)
+    wanted = {"serving_default", "encode", "reconstruct", "generate"}
+    assert set(found["differences"]) == set(lite.get_signature_list()) == wanted
     assert f"their error is {error:.2f} %" in (path / "MODEL_CARD.md").read_text()
 
 
