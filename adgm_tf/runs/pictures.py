@@ -115,7 +115,7 @@ class Pictures:
                 f"Units of {letter} whose KL is above {plots.ACTIVE_NATS} nats."))
 
     def _kl_picture(self) -> None:
-        tf.summary.image(f"{board.PICTURES}/KL of each unit", plots.kl_per_unit(self.kl)[None])
+        _show_picture("KL of each unit", grids.halved(plots.kl_per_unit(self.kl)))
 
     def _confidence(self) -> None:
         probs = self.evaluator.probs(self._pool.take(slice(KL_EXAMPLES)))
@@ -129,9 +129,9 @@ class Pictures:
         with self.record.writers["valid"].as_default(tf.summary.experimental.get_step()):
             board.write_pr_curves(of, probs, examples.y, names)
             confused = plots.confusion(metrics.confusion(probs, examples.y), names, title)
-            tf.summary.image(f"{board.PICTURES}/confusion, {of}", confused[None])
+            _show_picture(f"confusion, {of}", grids.halved(confused))
             trusted = run_plots.reliability({of: calibration.reliability(probs, examples.y)})
-            tf.summary.image(f"{board.PICTURES}/reliability, {of}", trusted[None])
+            _show_picture(f"reliability, {of}", grids.halved(trusted))
 
     def _samples(self) -> None:
         model = self.trainer.model
@@ -155,8 +155,8 @@ class Pictures:
         """Shows examples [rows, columns, D]: images in a grid with names, others as `plots.examples` draws them."""
         shape = self.splits.x_shape
         picture = grids.named(values.reshape(*values.shape[:2], *shape), rows, columns or []) if len(shape) == 3 \
-            else plots.examples(values, shape, rows)
-        tf.summary.image(f"{board.PICTURES}/{name}", picture[None])
+            else grids.halved(plots.examples(values, shape, rows))
+        _show_picture(name, picture)
 
     def _typical_rows(self) -> None:
         """Rows that the model draws for each class, as text."""
@@ -194,3 +194,7 @@ class Pictures:
         """The classes that the model has seen, and those held out; hidden ones only if the test error is watched."""
         may = part != "unlabelled" or self._tracks_test
         return [self.splits.class_names[y] if may and y != UNKNOWN else UNKNOWN_CLASS for y in examples.y]
+
+
+def _show_picture(name: str, picture: np.ndarray) -> None:
+    tf.summary.image(f"{board.PICTURES}/{name}", picture[None])

@@ -156,7 +156,7 @@ def test_options_and_results_are_one_trial_a_run(tmp_path):
         end = plugin_data(tmp_path / name / "final", "hparams")["_hparams_/session_end_info"]
         assert plugin_data_pb2.HParamsPluginData.FromString(end).session_end_info.status == api_pb2.STATUS_SUCCESS
         assert scalars(tmp_path / name / "final") == {
-            "test_error_percent": {5: 3.5}, "steps": {5: 5.0}, "seconds": {5: 1.0}}
+            "test_error_percent": {5: 3.5}, "trained_seconds": {5: 1.0}}
 
 
 def test_a_run_that_goes_on_has_its_new_options(tmp_path):
@@ -277,6 +277,17 @@ def test_a_sprite_has_every_image_in_its_place(shape):
 
 
 # Images.
+
+
+def test_half_the_size_keeps_what_is_written():
+    picture = np.zeros((7, 10, 3), np.uint8)
+    picture[0, 0] = 200
+    picture[2:4, 2:4] = 90
+    half = grids.halved(picture)
+    assert half.shape == (3, 5, 3)
+    assert half[0, 0].tolist() == [50] * 3
+    assert half[1, 1].tolist() == [90] * 3
+    assert half.sum() == 3 * (50 + 90)
 
 
 def test_small_images_are_enlarged_and_named():

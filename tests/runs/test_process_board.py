@@ -11,7 +11,7 @@ import urllib.request
 import process
 import pytest
 
-from adgm_tf.runs import board
+from adgm_tf.runs import board, record
 
 pytestmark = pytest.mark.process
 DIFFERENT = {"runs/a/0": {"num_steps": 20, "learning_rate": 0.001},
@@ -119,7 +119,7 @@ def test_a_trial_a_run_and_the_options_that_differ(server, experiment):
     # TensorBoard ticks the first few.
     assert [info["name"] for info in options["hparamInfos"][:2]] == ["learning_rate", "num_steps"]
     metrics = {info["name"]["tag"] for info in options["metricInfos"]}
-    assert {"test_error_percent", "valid_error_percent", "steps", "seconds"} <= metrics
+    assert metrics == set(record.FINAL)
     groups = server.get("plugin/hparams/session_groups", {
         "experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "startIndex": 0, "sliceSize": 10,
         "colParams": [{"metric": {"tag": "test_error_percent", "group": ""}}]})["sessionGroups"]
@@ -129,8 +129,8 @@ def test_a_trial_a_run_and_the_options_that_differ(server, experiment):
         assert {name: group["hparams"][name] for name in DIFFERENT[run_dir]} == DIFFERENT[run_dir]
         results = json.loads((experiment / run_dir / "results.json").read_text())
         values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
-        for name in ("test_error_percent", "valid_error_percent", "steps"):
-            assert values[name] == pytest.approx(results[name], rel=1e-5)
+        for tag, name in record.FINAL.items():
+            assert values[tag] == pytest.approx(results[name], rel=1e-5)
 
 
 def test_labels_that_are_hidden_are_nowhere(server):
