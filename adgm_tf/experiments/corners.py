@@ -30,7 +30,9 @@ BEST_DEEP = Experiment(
     "best_deep", "The best recipe with perceptrons on ten splits: a classifier of five hidden layers.",
     (Row("best_deep", "best_deep", ("best_deep/flags.txt",)),
      Row("conv_deep", "best_deep", ("best_deep/flags.txt",),
-         ("--trunk=convolutional", "--unlabelled_batch_size=200", "--num_steps=7800"), one_length=True)), splits=tuple(range(10)), any_length=True, outputs=(
-        Results("best_deep/results.csv", "best_deep", ("best_deep", "conv_deep"), comparisons=(("best_deep", "best_honest"),),
-                earlier=("search.csv", "search_2.csv"), beside=("best_honest/results.csv",)),
+         ("--trunk=convolutional", "--unlabelled_batch_size=200", "--num_steps=7800"), one_length=True)),
+    splits=tuple(range(10)), any_length=True, outputs=(
+        Results("best_deep/results.csv", "best_deep", ("best_deep", "conv_deep"),
+                comparisons=(("best_deep", "best_honest"),), earlier=("search.csv", "search_2.csv"),
+                beside=("best_honest/results.csv",)),
         Curves("best_deep/curves.png", "best_deep/curves.csv", "best_deep", ("best_deep", "conv_deep"), errors=_BOTH)))
