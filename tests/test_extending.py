@@ -18,7 +18,7 @@ from adgm_tf.training import systems
 TEXT = (process.ROOT / "docs" / "extending.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
 MODULES = {m.group(1): code for kind, code in BLOCKS if kind == "python" and (m := re.match(r"# (\w+)\.py\n", code))}
-COMMAND = next(code for kind, code in BLOCKS if kind == "bash")
+COMMAND = next(code for kind, code in BLOCKS if kind == "sh")
 LAST = BLOCKS[-1][1]
 SMALL = ("--hidden_units=12", "--auxiliary_dim=3", "--latent_dim=2", "--num_steps=150", "--consistency=none")
 
