@@ -1,7 +1,9 @@
 """The estimator: relations between its answers, those of scikit-learn's tools, and what it is told."""
 
 import copy
+import os
 import pickle
+import signal
 
 import joblib
 import numpy as np
@@ -231,6 +233,24 @@ def test_a_callback_sees_the_loop_and_can_end_it(data):
     assert seen == [10, 20, 30] and model.n_iter_ == 30
     assert [row["step"] for row in model.history_] == seen
     assert all(np.isfinite(row["loss"]) for row in model.history_)
+
+
+def test_an_interrupt_ends_a_search_too(data):
+    """As KeyboardInterrupt: scikit-learn takes any other exception for one fit that failed, and goes on."""
+    X, _, known = data
+    model = estimator(callbacks=[lambda event: os.kill(os.getpid(), signal.SIGINT)], options={"steps_per_call": 10})
+    with pytest.raises(KeyboardInterrupt, match="at step 10"):
+        model.fit(X, known)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_a_classifier_is_an_estimator_too(data):
+    X, y, known = data
+    model = adgm.SemiSupervisedClassifier(model="vat", hidden_units=(12,), num_steps=150, random_state=0).fit(X, known)
+    assert np.mean(model.predict(X) == y) > 0.9
+    with pytest.raises(UserError, match="model=vat: is a classifier"):
+        model.novelty(X)
 
 
 def test_patience_ends_training_that_gains_nothing(data, capsys):

@@ -27,7 +27,7 @@ def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Conf
       UserError: p(y) as given is none over these classes.
     """
     config = systems.with_row(config)
-    if config.preset == "auto" or (not config.preset and splits.own):
+    if config.preset == "auto" or (not config.preset and splits.own and systems.of(config.model).row):
         chosen = {k: v for k, v in preset(config, splits).items() if k not in {*given, *config.given()}}
         config = dataclasses.replace(config, **chosen, preset="auto")
     if config.class_prior == prior.UNIFORM:
