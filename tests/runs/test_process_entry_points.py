@@ -80,7 +80,7 @@ def test_run_directory_is_the_record(digits):
     fixed = ["config.json", "metrics.jsonl", "results.json", "split.npz", *(f"checkpoints/{s}" for s in steps)]
     assert set(fixed) <= set(before)
     others = [p for p in before if p not in fixed and "/" in p]
-    assert {p.split("/")[0] for p in others} == {"best", "train", "valid"}
+    assert {p.split("/")[0] for p in others} == {"best", "final", "preprocess", "train", "valid"}
     assert len([p for p in others if p.startswith("best/")]) == 2
     after = sorted(str(p.relative_to(cwd / "run")) for p in (cwd / "run").rglob("*") if p.is_file())
     figures = ["analogies", "confusion_matrix", "kl_per_unit", "reconstructions", "reliability", "risk_coverage",
