@@ -7,9 +7,10 @@ import pandas as pd
 from building import scatter_weights
 
 from adgm_tf.config import Config
-from adgm_tf.data import catalogue, splits
+from adgm_tf.data import catalogue, columns, splits
 from adgm_tf.data.source import Source
 from adgm_tf.data.splits import Splits
+from adgm_tf.options import ReadOptions
 from adgm_tf.runs.answers import Answers
 from adgm_tf.runs.model_card import Measured
 from adgm_tf.runs.saved_model import Exportable
@@ -25,6 +26,7 @@ MODELS = {
     "unlabelled": dict(model="m2", num_labels="0"),
     "colour": dict(model="m2", dataset="colour", num_labels="given"),
     "table": dict(model="sdgm", dataset="table", num_labels="given"),
+    "grain": dict(model="adgm", dataset="grain", num_labels="given"),
     "table_bound": dict(model="adgm", dataset="table", num_labels="given", classifier="bound"),
 }
 TABLE_ROWS = 120
@@ -42,10 +44,19 @@ def table(count=TABLE_ROWS, seed=0):
         "text": [f"{('cat', 'dog', 'cow')[c]} and {i % 7} more cats" for i, c in enumerate(y)]}), y
 
 
+def _grain():
+    """The table of the documentation."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, TABLE_ROWS)
+    return pd.DataFrame({"length": y + rng.normal(size=TABLE_ROWS), "weight": 3 * y + rng.normal(size=TABLE_ROWS),
+                         "soil": np.array(["clay", "sand", "peat"])[(y + rng.integers(0, 2, TABLE_ROWS)) % 3]}), y
+
+
 def _source(dataset):
+    if dataset == "grain":
+        x, y = _grain()
+        return Source("grain", x, y, x[:0], y[:0], ("barley", "oats", "wheat"), columns.infer(x, ReadOptions()))
     if dataset == "table":
-        from adgm_tf.data import columns
-        from adgm_tf.options import ReadOptions
         options = ReadOptions(text_columns=("text",))
         (x, y), (other, other_y) = table(), table(30, seed=1)
         return Source("table", x, y, other, other_y, ("good", "schön", "bad"), columns.infer(x, options))

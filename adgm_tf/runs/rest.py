@@ -125,7 +125,7 @@ def _array(values: Any, spec: tf.TensorSpec, name: str) -> np.ndarray:
         found = found.reshape([0, *spec.shape[1:]])
     if not spec.shape.is_compatible_with(found.shape):
         raise errors.UserError(f"input {name}: an example is {_shown(found.shape[1:])}, and must be "
-                               f"{_shown(spec.shape[1:])}")
+                               f"{_shown(spec.shape[1:].as_list())}")
     return found
 
 

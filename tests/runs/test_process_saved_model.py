@@ -189,16 +189,16 @@ def test_answer_to_one_does_not_depend_on_the_others(one):
     assert answers["bound/1/bound_nats"].shape == (1,)
 
 
-@pytest.mark.parametrize("name", ["sdgm", "m1", "table"])
+@pytest.mark.parametrize("name", ["sdgm", "table"])
 def test_keras_takes_every_signature_as_a_layer(name, exported):
     import keras
     paths, answers = exported
-    for signature, values in asked_of(name).items():
-        if f"{name}/{signature}/7/" not in "".join(answers):
-            continue
-        layer = keras.layers.TFSMLayer(str(paths[name]), signature, dtype="float64" if name == "table" else None)
-        wanted = tf.saved_model.load(str(paths[name])).signatures[signature].structured_input_signature[1]
-        given = {key: tf.constant(values[key]) for key in wanted}
+    loaded, asked = tf.saved_model.load(str(paths[name])), asked_of(name)
+    assert set(asked) == set(loaded.signatures)
+    for signature, function in loaded.signatures.items():
+        given = {key: tf.constant(asked[signature][key]) for key in function.structured_input_signature[1]}
+        wide = any(value.dtype == tf.float64 for value in given.values())
+        layer = keras.layers.TFSMLayer(str(paths[name]), signature, dtype="float64" if wide else None)
         found = layer(given if len(given) > 1 else next(iter(given.values())))
         for key, value in found.items():
             expected = answers[f"{name}/{signature}/7/{key}"]
@@ -349,7 +349,7 @@ def test_long_names_and_values_are_whole_messages(tmp_path):
         k: v.tolist() for k, v in long.items()}
 
 
-RUNTIMES = ("sdgm", "moons", "m1", "table_bound")
+RUNTIMES = ("sdgm", "m1", "table_bound")
 
 
 def expected_of(name):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from adgm_tf.runs import rest, saved_model, serving
 pytestmark = pytest.mark.process
 
 ROWS = 5
+SERVED = ("colour", "table", "m1", "grain")
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATH = "/v1/models/adgm"
 
 
@@ -31,9 +34,9 @@ PATH = "/v1/models/adgm"
 def served(tmp_path_factory):
     """What is served of a model of pictures, of one of a table and of one without classes, and their folders."""
     folder = tmp_path_factory.mktemp("served")
-    for name in ("colour", "table", "m1"):
+    for name in SERVED:
         saved_model.write_version(folder / name, exporting.exportable(name)[0])
-    return {name: serving.Served(str(folder / name)) for name in ("colour", "table", "m1")}, folder
+    return {name: serving.Served(str(folder / name)) for name in SERVED}, folder
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +230,38 @@ def test_the_last_version_is_served_or_the_one_named(served, tmp_path):
         assert serving.Served("m1").version == "1"
     with pytest.raises(errors.UserError, match=r"export_dir=.*: holds no saved_model\.pb, nor a version that does"):
         serving.Served(str(folder))
+
+
+def test_the_requests_of_the_documentation_are_answered_as_it_says(client):
+    text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    pairs = re.findall(r"curl -d '(.+?)' http://127\.0\.0\.1:8501(\S+)\n```\n\n```json\n(.+?)\n```", text, re.DOTALL)
+    assert len(pairs) == 3
+    for body, path, answer in pairs:
+        found, expected = ask(client("grain"), body.encode(), path), json.loads(answer)
+        assert list(found) == list(expected)
+        for value, other in zip(found.values(), expected.values(), strict=True):
+            assert len(value) == len(other)
+            pairs_of = zip(value, other, strict=True) if isinstance(value, list) else [(value, other)]
+            assert all(list(one) == list(two) for one, two in pairs_of)
+
+
+def test_the_figures_of_the_documentation_are_those_measured():
+    from adgm_tf.experiments.speed import serving as load_test
+    folder = ROOT / "launch" / "serving"
+    assert load_test.markdown(json.loads((folder / "results.json").read_text())) in (folder / "README.md").read_text()
+
+
+def test_load_is_measured_on_a_server_of_its_own(served):
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
+    from adgm_tf.experiments.speed import serving as load_test
+    found = load_test.run(str(served[1] / "grain"), 0.3, (1, 3))
+    assert [(line["rows"], line["what"]) for line in found["lines"]] == [
+        (rows, what) for rows in (1, 3) for what in ("model", "with JSON", "HTTP, 1 client", "HTTP, 4 clients")]
+    for line in found["lines"]:
+        assert line["requests"] > 0
+        assert 0 < line["p50_ms"] <= line["p99_ms"]
+    with pytest.raises(errors.UserError, match="export_dir=.*: holds no"):
+        load_test.run(str(served[1]), 0.1, (1,))
 
 
 def test_bytes_of_outputs_are_base64():

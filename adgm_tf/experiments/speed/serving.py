@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -38,14 +39,14 @@ def run(export_dir: str, seconds: float, rows: Sequence[int] = ROWS) -> dict[str
     Raises:
       UserError: there is no export, or its server does not start.
     """
-    served, lines = Served(export_dir), []
+    served, lines, load = Served(export_dir), [], os.getloadavg()[0]
     with _server(export_dir) as address:
         for signature in (name for name in (DEFAULT, BYTES) if name in served.specs):
             for count in rows:
                 body = _body(served.specs[signature], signature, count)
                 lines += [{"signature": signature, "rows": count, "what": what, **figures}
                           for what, figures in _figures(served, body, address, seconds)]
-    return {**results.circumstances(Config()), "export_dir": export_dir, "seconds": seconds, "lines": lines}
+    return {**results.circumstances(Config()), "seconds": seconds, "load_average": load, "lines": lines}
 
 
 def _figures(served: Served, body: bytes, address: str, seconds: float) -> Iterator[tuple[str, dict[str, float]]]:
