@@ -51,7 +51,7 @@ def main() -> None:
     if values.alone:
         print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
         return
-    found = report.run(values.quick, values.only, values.rounds)
+    found = report.run(values.only, values.rounds, quick=values.quick)
     if values.json:
         files.write_json(values.json, found)
     print(report.text(found))

@@ -230,7 +230,8 @@ def affecting(*kinds):
 
 def test_every_option_says_what_it_affects():
     assert affecting(config_lib.RESULT, config_lib.MEASUREMENT, config_lib.NOTHING) == list(FIELDS)
-    assert {f.name for f in affecting(config_lib.MEASUREMENT)} == {"num_eval_samples", "classifier", "eval_batch_size"}
+    assert {f.name for f in affecting(config_lib.MEASUREMENT)} == {
+        "num_eval_samples", "classifier", "eval_batch_size", "calibration_folds"}
     for name in ("xla", "compute_dtype", "tf32", "num_steps", "num_epochs", "seed", "split_seed"):
         assert name in {f.name for f in affecting(config_lib.RESULT)}
     for name in ("data_dir", "run_dir", "strategy", "devices", "track_test", "eval_every"):

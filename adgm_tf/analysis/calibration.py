@@ -211,7 +211,7 @@ def reliability(probs: np.ndarray, y: np.ndarray, *, equal_mass: bool = False) -
     """
     probs, y = _usable(probs, y)
     confidence, right = probs.max(-1, initial=0), probs.argmax(-1) == y
-    place, num = _bins(confidence, equal_mass)
+    place, num = _bins(confidence, equal_mass=equal_mass)
     count = np.bincount(place, minlength=num)
     held = count > 0
     return Reliability(np.bincount(place, confidence, num)[held] / count[held],
@@ -230,7 +230,7 @@ def error_by_chance(probs: np.ndarray) -> float:
     return float(np.mean(found) / len(confidence))
 
 
-def _bins(confidence: np.ndarray, equal_mass: bool) -> tuple[np.ndarray, int]:
+def _bins(confidence: np.ndarray, *, equal_mass: bool) -> tuple[np.ndarray, int]:
     """The bin (left, right] of each row, and how many bins there are."""
     num = int(np.clip(len(confidence) // MEAN_IN_BIN, 1, NUM_BINS))
     if not equal_mass:

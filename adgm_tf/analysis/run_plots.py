@@ -109,7 +109,7 @@ def _label(name: str, of_set: str) -> str:
     return f"{of_set} {words}" if of_set == "valid" and words in ("error", "bound") else words
 
 
-def _learning(series: Mapping[str, list], unit: str, logarithmic: bool) -> np.ndarray:
+def _learning(series: Mapping[str, list], unit: str, *, logarithmic: bool) -> np.ndarray:
     figure, axes = plots.new_axes(6, 4)
     for i, (name, points) in enumerate(series.items()):
         x, y = _averaged(np.asarray(points, np.float64))

@@ -53,7 +53,7 @@ _MAKERS = {"logistic_regression": (_logistic_regression, False), "random_forest"
            "self_trained_logistic_regression": (_self_trained, True), "label_propagation": (_label_propagation, True)}
 
 
-def _fit(make: Callable[[int], Any], takes_unlabelled: bool, splits: Splits, seed: int) -> partly_labelled.Predict:
+def _fit(make: Callable[[int], Any], splits: Splits, seed: int, *, takes_unlabelled: bool) -> partly_labelled.Predict:
     if takes_unlabelled:
         x, y = partly_labelled.training_set(splits)
     else:
@@ -73,4 +73,5 @@ def _fit(make: Callable[[int], Any], takes_unlabelled: bool, splits: Splits, see
     return predict_proba
 
 
-FITS = {name: functools.partial(_fit, *maker) for name, maker in _MAKERS.items()}
+FITS = {name: functools.partial(_fit, make, takes_unlabelled=unlabelled)
+        for name, (make, unlabelled) in _MAKERS.items()}

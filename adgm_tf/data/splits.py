@@ -172,8 +172,8 @@ def _valid(source: source_lib.Source, config: Config, num_labels: str, rng: np.r
     if num_labels == GIVEN and len(source.class_names):
         return _valid_of_given(source, config.num_valid, rng)
     if len(source.class_names):
-        return choose(source.train_y, config.num_valid, len(source.class_names), rng, f"num_valid={config.num_valid}",
-                      source.name)
+        return choose(source.train_y, config.num_valid, len(source.class_names), rng,
+                      given=f"num_valid={config.num_valid}", dataset=source.name)
     if config.num_valid > len(source.train_y):
         raise errors.UserError(f"num_valid={config.num_valid}: {source.name} has only {len(source.train_y)} examples "
                                "to choose from")
@@ -191,7 +191,7 @@ def _valid_of_given(source: source_lib.Source, count: int, rng: np.random.Genera
     return np.sort(free[:count])
 
 
-def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, given: str,
+def choose(y: np.ndarray, count: int, num_classes: int, rng: np.random.Generator, *, given: str,
            dataset: str) -> np.ndarray:
     """Returns the sorted rows of `count` labelled examples, as evenly spread over the classes as the count allows.
 
@@ -224,7 +224,8 @@ def _labelled(source: source_lib.Source, pool: np.ndarray, num_labels: str, rng:
                                f"single label cannot be learnt; ask for at least {num_classes}")
     if count and not num_classes:
         raise errors.UserError(f"num_labels={count}: {source.name} has no labels; use --num_labels=0")
-    return pool[choose(source.train_y[pool], count, num_classes, rng, f"num_labels={count}", source.name)] if count \
+    return pool[choose(source.train_y[pool], count, num_classes, rng, given=f"num_labels={count}",
+                       dataset=source.name)] if count \
         else pool[:0]
 
 

@@ -135,7 +135,7 @@ class Table:
         curved = set() if not self.numbers else {
             name for name, curve in zip(self.numbers.names, self.numbers.curved, strict=True) if curve}
         of = {part.name: part for part in (*self.categories, *self.texts)}
-        return [line + _said(column, of.get(column.name), column.name in curved)
+        return [line + _said(column, of.get(column.name), curved=column.name in curved)
                 for column, line in zip(self.columns, columns.describe(self.columns), strict=True)]
 
     def to_arrays(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def of_arrays(found: dict[str, Any]) -> Table:
                  parts["categories"], parts["texts"], found["total_stddev"])
 
 
-def _said(column: Column, part: Any, curved: bool) -> str:
+def _said(column: Column, part: Any, *, curved: bool) -> str:
     if curved:
         return "; skewed, straightened by a power"
     if isinstance(part, categorical.Categories):

@@ -13,7 +13,8 @@ from adgm_tf.experiments.planning import Asked, Job
 from adgm_tf.host import errors, files
 
 
-def run(experiment: Experiment, asked: Asked, cores: Sequence[int] = (), width: int = 1, train: bool = True) -> None:
+def run(experiment: Experiment, asked: Asked, cores: Sequence[int] = (), width: int = 1, *,
+        train: bool = True) -> None:
     """Trains what is missing, stores what was measured, and draws it; without `train`, stores and draws what is there.
 
     Raises:

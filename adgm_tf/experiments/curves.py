@@ -75,7 +75,8 @@ def merged(stored: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([*kept.values()] or [stored], ignore_index=True)
 
 
-def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = (), keep: bool = True) -> pd.DataFrame:
+def update(path: os.PathLike | str, found: pd.DataFrame, order: Sequence[str] = (), *,
+           keep: bool = True) -> pd.DataFrame:
     """Writes the points of runs to the CSV file at `path`, whose other runs may be kept; returns all of them.
 
     Raises:

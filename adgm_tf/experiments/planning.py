@@ -118,11 +118,12 @@ def jobs(experiment: Experiment, asked: Asked, where: Places) -> list[Job]:
     rows = chosen(experiment, asked)
     given = {output.row for output in experiment.outputs if asked.run_dir and getattr(output, "given", False)}
     seeds = [None] if "seed" in asked.flags else experiment.seeds
-    return [_job(row, split, seed, suffix, asked, where) for split in asked.splits or experiment.splits
+    return [_job(row, split, seed, suffix, asked, where=where) for split in asked.splits or experiment.splits
             for seed in seeds for row in rows if row.name not in given for suffix in where.suffixes]
 
 
-def _job(row: Row, split: int, seed: int | None, suffix: str, asked: Asked, where: Places) -> Job:
+def _job(row: Row, split: int, seed: int | None, suffix: str, asked: Asked, *,
+         where: Places) -> Job:
     own = {name: text for name, text in asked.flags.items() if name != "num_steps" or not row.one_length}
     if seed:
         own["seed"] = f"--seed={seed}"

@@ -115,7 +115,7 @@ def _hanging_up_stops() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def call(command: Sequence[str], core: int | None = None, capture: bool = False) -> tuple[bool, str]:
+def call(command: Sequence[str], core: int | None = None, *, capture: bool = False) -> tuple[bool, str]:
     """Runs an entry point to its end; returns whether it succeeded, and what it said if that is captured.
 
     Raises:
@@ -182,7 +182,7 @@ def run(jobs: Sequence[Job], cores: Sequence[int] = (), width: int = 1,
     """
     waiting = collections.deque(jobs)
     with _hanging_up_stops(), contextlib.ExitStack() as locks:
-        places = _Places(list(cores), width > 1, after, locks)
+        places = _Places(list(cores), after, locks, logged=width > 1)
         try:
             while waiting or places.running:
                 for place in range(width):
@@ -203,7 +203,7 @@ def run(jobs: Sequence[Job], cores: Sequence[int] = (), width: int = 1,
 class _Places:
     """What runs side by side, and what has failed."""
 
-    def __init__(self, cores: list[int], logged: bool, after: Callable[[Job], None], locks: contextlib.ExitStack):
+    def __init__(self, cores: list[int], after: Callable[[Job], None], locks: contextlib.ExitStack, *, logged: bool):
         self.running: dict[int, _Running] = {}
         self.failed: list[str] = []
         self._cores, self._logged, self._after, self._locks = cores, logged, after, locks

@@ -40,7 +40,8 @@ def order_curves(picture: str, *names: str) -> Curves:
                   tensorboard=True)
 
 
-def units(row: str, home: str, name: str, splits: tuple[int, ...] | None = (0,), given: bool = False) -> Kept:
+def units(row: str, home: str, name: str, splits: tuple[int, ...] | None = (0,), *,
+          given: bool = False) -> Kept:
     """Returns the KL of each unit of runs, as a picture and as numbers."""
     files = (("figures/kl_per_unit.png", f"figure3/{name}.png"), ("evaluation/test.json", f"figure3/{name}.json"))
     return Kept(("evaluate",), row, home, files, splits=splits, given=given)

@@ -42,7 +42,7 @@ def folders(patterns: Sequence[str]) -> list[pathlib.Path]:
     return sorted({pathlib.Path(p) for pattern in patterns for p in glob.glob(pattern)})  # noqa: PTH207
 
 
-def collect(patterns: Sequence[str], may_be_none: bool = False) -> list[dict[str, Any]]:
+def collect(patterns: Sequence[str], *, may_be_none: bool = False) -> list[dict[str, Any]]:
     """Returns the results of every finished run that a pattern names, with its row, sorted.
 
     Raises:
@@ -152,7 +152,7 @@ def read(path: os.PathLike | str) -> list[dict[str, Any]]:
     return read_table(path, COLUMNS, "steps").to_dict("records")
 
 
-def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, keep: bool = False) -> None:
+def write(lines: Sequence[dict[str, Any]], path: os.PathLike | str, *, keep: bool = False) -> None:
     """Writes a line a run as CSV, and versions and hardware to `environment.json` beside it.
 
     What stands there is kept if `keep`, or if there are tables of other runs beside it.

@@ -123,7 +123,7 @@ def read_json_lines(path: os.PathLike | str) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
+def locked(folder: os.PathLike | str, *, wait: bool = True) -> Iterator[None]:
     """Keeps other processes that ask for the same folder out while the block runs; leaves no empty folder behind.
 
     The lock is on a file, as one on a folder keeps out no other machine where the folder is shared.
@@ -133,7 +133,7 @@ def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
     """
     folder = pathlib.Path(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    handle = _lock(folder / LOCK, wait)
+    handle = _lock(folder / LOCK, wait=wait)
     try:
         yield
     finally:
@@ -146,7 +146,7 @@ def locked(folder: os.PathLike | str, wait: bool = True) -> Iterator[None]:
         os.close(handle)
 
 
-def _lock(path: pathlib.Path, wait: bool) -> int:
+def _lock(path: pathlib.Path, *, wait: bool) -> int:
     """Opens and locks a file that goes when its lock does: one that went meanwhile is made anew."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)

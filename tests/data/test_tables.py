@@ -171,7 +171,7 @@ LABELS = "n,label\n1.5,a\n2.5,b\n3,a\n"
     (LABELS, dict(split_column="part"), r"^split_column=part: known: n, label"),
     (LABELS, dict(split_column="label"), r"^split_column=label: is the column of labels"),
     (LABELS, dict(id_column="id"), r"^id_column=id: known: n"),
-    (LABELS, dict(test_fraction=1.0), r"^test_fraction=1: must be at least 0 and below 1"),
+    (LABELS, dict(test_fraction=1.0), r"^test_fraction=1.0: must be at most 0.99"),
     ("n,label,p\n1,a,train\n2,b,dev\n", dict(split_column="p"), r"^split_column=p: row 1 is dev, and must be train or"),
     ("n,label,p\n1,a,train\n2,b,\n", dict(split_column="p"), r"^split_column=p: row 1 is empty, and must be"),
     ("n,label,split\n1,a,test\n2,b,test\n", {}, r"^split_column=split: has no row for training"),
@@ -265,14 +265,6 @@ def test_the_examples_of_a_table_are_taken_as_those_of_an_array(tmp_path):
     assert not set(found.hidden.index) & set(found.labelled.index)
 
 
-def test_the_defaults_of_the_options_are_those_of_the_configuration():
-    defaults = {f.name: f.default for f in dataclasses.fields(Config)}
-    shared = [f for f in dataclasses.fields(ReadOptions) if f.name in defaults]
-    assert "split_seed" in [f.name for f in shared]
-    assert [f.default for f in shared] == [defaults[f.name] for f in shared]
-    assert ReadOptions.of(Config(split_seed=7)).split_seed == 7
-
-
 # Arrays in a file.
 
 X, Y = RNG.normal(size=(20, 3)), np.arange(20) % 3
@@ -324,7 +316,7 @@ def test_wrong_arrays_are_one_line(of_file, line, tmp_path):
 # New rows.
 
 def fitted(source):
-    return splits.split(source, config("given")).preprocess
+    return splits.split(source, config("given")).spec.preprocess
 
 
 def test_new_rows_are_those_of_training_in_their_order(tmp_path):

@@ -105,7 +105,7 @@ def test_flags_that_make_another_experiment_get_a_folder_of_their_own(name):
 def test_another_length_is_another_experiment_where_rows_have_one_length():
     asked = Asked(LAUNCH, flags={"num_steps": "--num_steps=9"})
     varied = {name for name in NAMES if planning.places(EXPERIMENTS[name], asked).results != LAUNCH}
-    assert varied == {"search", "family", "bfloat16", "minutes_to_error", "quickstart", "benchmark"}
+    assert varied == {"search", "family", "bfloat16", "minutes_to_error", "quickstart", "benchmark", "few_labels"}
     untrained = jobs("figure3", flags=asked.flags)[-1]
     assert str(untrained.run_dir) == "runs/figure3/untrained/0"
     assert "--num_steps=9" not in untrained.steps[0].command
@@ -283,7 +283,7 @@ def test_the_runs_that_are_here_are_ranked_by_their_validation_error(here):
 
 
 @pytest.mark.parametrize(("given", "line"), [
-    (["tabel1"], "name=tabel1: did you mean table1? known: table1, "), ([], "name=: known: table1, "),
+    (["tabel1"], "name=tabel1: did you mean table1 or few_labels? known: table1, "), ([], "name=: known: table1, "),
     (["table1", "--row=sdmg"], "row=sdmg: did you mean sdgm"), (["table1", "--row="], "row=: known: adgm_1mc, "),
     (["table1", "--core=x"], "core=x: must be whole numbers"), (["table1", "--core=999"], "core=999: must be one of 0"),
     (["table1", "--split="], "split=: must be whole numbers"), (["search", "--split=a/b"], "split=a/b: must be whole"),

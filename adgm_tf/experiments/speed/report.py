@@ -36,7 +36,7 @@ TARGETS = {
 }
 
 
-def run(quick: bool, only: Sequence[str], rounds: int) -> dict[str, Any]:
+def run(only: Sequence[str], rounds: int, *, quick: bool) -> dict[str, Any]:
     """Measures the quick cases, or all, or those named; returns everything that was found."""
     table = cases.QUICK if quick else cases.FULL
     chosen = {name: errors.lookup(table, "only", name) for name in only} if only else table
