@@ -7,7 +7,7 @@ import sys
 import process
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 # One of two processes runs every second check; the second also asks which checks skip scikit-learn's own.
 CHECKS = """

@@ -250,6 +250,7 @@ STORIES = {"A table with holes, categories and words as labels": (grain, 40), "T
            "A folder of pictures": (shapes, 10)}
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize("title", STORIES)
 def test_a_story_of_own_data_runs_as_it_is_written(title, tmp_path):
@@ -270,6 +271,7 @@ SHORTER = {"SemiSupervisedClassifier(random_state=0)":
            "num_steps=1000, hidden_units=(200, 200)": "num_steps=20, hidden_units=(16, 16)"}
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize("path", [ROOT / "README.md", DOCS / "python.md"], ids=lambda p: p.name)
 def test_the_python_of_a_document_runs_in_an_empty_folder(path, tmp_path):
@@ -281,6 +283,7 @@ def test_the_python_of_a_document_runs_in_an_empty_folder(path, tmp_path):
     assert (tmp_path / "digits/config.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_commands_of_the_readme_run(tmp_path):
     text = (ROOT / "README.md").read_text().partition("\n## As commands\n")[2].partition("\n## ")[0]

@@ -13,7 +13,7 @@ import pytest
 
 from adgm_tf.runs import board, record
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 DIFFERENT = {"runs/a/0": {"num_steps": 20, "learning_rate": 0.001},
              "runs/b/0": {"num_steps": 30, "learning_rate": 0.002}}
 

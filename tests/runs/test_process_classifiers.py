@@ -11,7 +11,7 @@ import tensorflow as tf
 from adgm_tf.runs import stored
 from adgm_tf.training.systems import CLASSIFIERS
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 FLAGS = ("--dataset=digits", "--num_valid=50", "--steps_per_call=2", "--checkpoint_every=4", "--eval_every=4",
          "--learning_rate_schedule=constant", "--ema_decay=0.5")

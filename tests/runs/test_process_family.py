@@ -9,7 +9,7 @@ import pytest
 from adgm_tf.model.family import FAMILY
 from adgm_tf.runs import job
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 SMALL = dict(dataset="digits", hidden_units=(12,), auxiliary_dim=3, latent_dim=3, num_steps=4, steps_per_call=2,
              num_eval_samples=2)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from adgm_tf.runs import stored
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 SECOND = ("--model=m2", "--features_run=m1", "--num_steps=20", "--run_dir=m2")
 

@@ -9,7 +9,7 @@ import pytest
 
 from adgm_tf import __main__
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 FLAGS = ("--label_column=kind", "--id_column=key", "--hidden_units=16,16", "--auxiliary_dim=4", "--latent_dim=4",
          "--num_steps=60", "--steps_per_call=20", "--num_eval_samples=3", "--num_valid=30", "--consistency=none")

@@ -22,7 +22,7 @@ from adgm_tf.training import plan as plan_lib
 from adgm_tf.training import schedules
 from adgm_tf.training.step import Trainer
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 STEPS = 6
 

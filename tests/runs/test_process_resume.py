@@ -10,7 +10,7 @@ import pytest
 
 from adgm_tf.runs import job
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 CONSTANT = ("--model=adgm", *process.PLAIN, "--learning_rate_schedule=constant", "--normalization=batch",
             "--ema_decay=0.99", "--num_valid=40")

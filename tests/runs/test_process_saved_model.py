@@ -22,7 +22,7 @@ from adgm_tf.objectives import estimates
 from adgm_tf.objectives.estimates import Described
 from adgm_tf.runs import other_runtimes, saved_model, warmup
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 SAVED = ("sdgm", "m2", "m1", "bound", "moons", "unlabelled", "table")
 ROWS = 7

@@ -7,7 +7,7 @@ import sys
 import process
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 SYNCED = dict(normalization="batch", balance_weight=2.0)
 

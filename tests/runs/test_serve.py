@@ -22,7 +22,7 @@ from PIL import Image
 from adgm_tf.host import errors
 from adgm_tf.runs import rest, saved_model, serving
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 ROWS = 5
 SERVED = ("colour", "table", "m1", "grain")
@@ -260,7 +260,7 @@ def test_load_is_measured_on_a_server_of_its_own(served):
     for line in found["lines"]:
         assert line["requests"] > 0
         assert 0 < line["p50_ms"] <= line["p99_ms"]
-    with pytest.raises(errors.UserError, match="export_dir=.*: holds no"):
+    with pytest.raises(errors.UserError, match=r"export_dir=.*: holds no"):
         load_test.run(str(served[1]), 0.1, (1,))
 
 
