@@ -175,6 +175,9 @@ def resume(stored: Config, given: Mapping[str, Any]) -> Config:
         given = {**given, "num_epochs": 0.0}
     if given.get("features_run"):
         given = {**given, "features_run": _from_here(given["features_run"])}
+    if given.get("class_prior") == "labels" and stored.class_prior != "uniform":
+        # A run stores what the shares of its labels came to.
+        given = {**given, "class_prior": stored.class_prior}
     changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
     frozen = {f.name for f in dataclasses.fields(Config) if f.metadata["affects"] == RESULT}
     if stored.features_run:
