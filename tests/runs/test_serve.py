@@ -26,7 +26,6 @@ pytestmark = pytest.mark.process
 
 ROWS = 5
 SERVED = ("colour", "table", "m1", "grain")
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATH = "/v1/models/adgm"
 
 
@@ -233,10 +232,10 @@ def test_the_last_version_is_served_or_the_one_named(served, tmp_path):
 
 
 def test_the_requests_of_the_documentation_are_answered_as_it_says(client):
-    text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
-    pairs = re.findall(r"curl -d '(.+?)' http://127\.0\.0\.1:8501(\S+)\n```\n\n```json\n(.+?)\n```", text, re.DOTALL)
+    text = (process.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    pairs = re.findall(r"curl http://127\.0\.0\.1:8501(\S+) -d '([^']+)'\n```\n\n```json\n(.+?)\n```", text, re.DOTALL)
     assert len(pairs) == 3
-    for body, path, answer in pairs:
+    for path, body, answer in pairs:
         found, expected = ask(client("grain"), body.encode(), path), json.loads(answer)
         assert list(found) == list(expected)
         for value, other in zip(found.values(), expected.values(), strict=True):
@@ -247,7 +246,7 @@ def test_the_requests_of_the_documentation_are_answered_as_it_says(client):
 
 def test_the_figures_of_the_documentation_are_those_measured():
     from adgm_tf.experiments.speed import serving as load_test
-    folder = ROOT / "launch" / "serving"
+    folder = process.ROOT / "launch" / "serving"
     assert load_test.markdown(json.loads((folder / "results.json").read_text())) in (folder / "README.md").read_text()
 
 
@@ -260,7 +259,7 @@ def test_load_is_measured_on_a_server_of_its_own(served):
     for line in found["lines"]:
         assert line["requests"] > 0
         assert 0 < line["p50_ms"] <= line["p99_ms"]
-    with pytest.raises(errors.UserError, match="export_dir=.*: holds no"):
+    with pytest.raises(errors.UserError, match=r"export_dir=.*: holds no"):
         load_test.run(str(served[1]), 0.1, (1,))
 
 
