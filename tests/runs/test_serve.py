@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 ROWS = 5
 SERVED = ("colour", "table", "m1", "grain")
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATH = "/v1/models/adgm"
 
 
@@ -233,9 +232,8 @@ def test_the_last_version_is_served_or_the_one_named(served, tmp_path):
 
 
 def test_the_requests_of_the_documentation_are_answered_as_it_says(client):
-    text = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
-    asked = r"curl http://127\.0\.0\.1:8501(\S+) \\\n  -d '(.+?)'\n```\n\n```json\n(.+?)\n```"
-    pairs = re.findall(asked, text, re.DOTALL)
+    text = (process.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    pairs = re.findall(r"curl http://127\.0\.0\.1:8501(\S+) -d '([^']+)'\n```\n\n```json\n(.+?)\n```", text, re.DOTALL)
     assert len(pairs) == 3
     for path, body, answer in pairs:
         found, expected = ask(client("grain"), body.encode(), path), json.loads(answer)
