@@ -75,7 +75,8 @@ class DataOptions(ReadOptions):
     """Where examples come from, and which serve as what."""
 
     dataset: str = shared_option("mnist5k", "mnist5k, digits, moons, mnist, tfds:<name>, or own data: csv:<file>, "
-                                 "parquet:<file>, npz:<file> or folder:<folder>.")
+                                 "parquet:<file>, npz:<file>, npy:<folder> of arrays larger than memory, or "
+                                 "folder:<folder>.")
     data_dir: str = shared_option("", "Folder of prepared TFDS data sets, and of files of own data.", affects=NOTHING)
     num_labels: str = shared_option("auto", "Labelled examples, spread evenly over the classes; given takes the labels "
                                     "as they are, 'all' is the supervised setting, 0 the unsupervised. auto is given "
@@ -225,6 +226,10 @@ class RunOptions:
                                       affects=NOTHING)
     worker_timeout: float = option(600.0, "Seconds that a worker waits for the others at the start.",
                                    minimum=0, affects=NOTHING)
+    resident: str = option("auto", "Whether the training arrays are on the device as a whole, true or false; else each "
+                           "call reads the rows of its steps, those of the next while the device trains, to the same "
+                           "result. auto is false for npy: data of more than a quarter of the memory.",
+                           choices=("auto", "true", "false"), affects=NOTHING)
     steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, affects=NOTHING)
     eval_every: int = option(600, "Steps between two evaluations.", minimum=1, affects=NOTHING)
     checkpoint_every: int = option(600, "Steps between two checkpoints.", minimum=1, affects=NOTHING)

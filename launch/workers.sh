@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains with several worker processes on this machine, by MultiWorkerMirroredStrategy; the first writes the run.
 # launch/workers.sh COUNT --run_dir=RUN [FLAG ...]
+# A worker that is lost is started again, as are those that it leaves alone; the run goes on from its last checkpoint.
 set -euo pipefail
 count="${1:-}"
 if [[ ! "$count" =~ ^[1-9][0-9]*$ ]]; then
@@ -22,7 +23,7 @@ stop() { kill -TERM "${pids[@]}" 2>/dev/null || true; }
 trap stop INT TERM
 start() {
   TF_CONFIG="{\"cluster\": {\"worker\": [$ports]}, \"task\": {\"type\": \"worker\", \"index\": $1}}" \
-    exec "$PYTHON" -m adgm_tf.train --strategy=multi_worker "${@:2}"
+    exec "$ROOT/launch/again.sh" "$PYTHON" -m adgm_tf.train --strategy=multi_worker "${@:2}"
 }
 start 0 "$@" &
 pids=($!)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable, Iterator
 
-from adgm_tf.data import bundled, folders, npz, source, tables, tfds
+from adgm_tf.data import bundled, folders, npy, npz, source, tables, tfds
 from adgm_tf.data import rows as rows_lib
 from adgm_tf.data.preprocess import Preprocess
 from adgm_tf.host import errors, files
@@ -14,7 +14,7 @@ from adgm_tf.options import ReadOptions
 SOURCES = {"mnist5k": bundled.mnist5k, "digits": bundled.digits, "moons": bundled.moons}
 BUILT_IN = frozenset(SOURCES)
 ALIASES = {"mnist": "tfds:mnist"}
-OWN = {"csv": tables.load, "parquet": tables.load, "npz": npz.load, "folder": folders.load}
+OWN = {"csv": tables.load, "parquet": tables.load, "npz": npz.load, "npy": npy.load, "folder": folders.load}
 
 
 def register(name: str, load: Callable[[str, str], source.Source]) -> None:
@@ -29,8 +29,8 @@ def register(name: str, load: Callable[[str, str], source.Source]) -> None:
 
 
 def load(name: str, data_dir: str = "", options: ReadOptions | None = None) -> source.Source:
-    """Loads the data set `name`: a bundled one, `tfds:NAME`, or own data as `csv:FILE`, `parquet:FILE`, `npz:FILE`, or
-    `folder:DIR`.
+    """Loads the data set `name`: a bundled one, `tfds:NAME`, or own data as `csv:FILE`, `parquet:FILE`, `npz:FILE`,
+    `npy:DIR` or `folder:DIR`.
 
     Args:
       name: the data set.
@@ -52,7 +52,7 @@ def load(name: str, data_dir: str = "", options: ReadOptions | None = None) -> s
         return tfds.load(full_name, data_dir)
     if full_name not in SOURCES:
         raise errors.unknown("dataset", name, [*SOURCES, *ALIASES, "tfds:<name>", *(
-            f"{kind}:<{'folder' if kind == 'folder' else 'file'}>" for kind in OWN)])
+            f"{kind}:<{'folder' if kind in ('folder', 'npy') else 'file'}>" for kind in OWN)])
     return SOURCES[full_name](full_name, data_dir)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from adgm_tf.data import arrays, labels, own, source
+from adgm_tf.data import arrays, labels, mapped, own, source
 from adgm_tf.host import errors
 from adgm_tf.options import ReadOptions
 
-_NAMES_OF = {"x": ("x", "x_train"), "y": ("y", "y_train"), "x_test": ("x_test",), "y_test": ("y_test",),
+NAMES_OF = {"x": ("x", "x_train"), "y": ("y", "y_train"), "x_test": ("x_test",), "y_test": ("y_test",),
              "names": ("names",), "test": ("test",)}
+EXAMPLES = ("x", "x_test")
 
 
 def load(name: str, options: ReadOptions) -> source.Source:
@@ -23,8 +24,16 @@ def load(name: str, options: ReadOptions) -> source.Source:
     Raises:
       UserError: the file cannot be read, or what is in it cannot be understood.
     """
+    return made(name, read(name.partition(":")[2], f"dataset={name}"), options)
+
+
+def made(name: str, found: dict[str, Any], options: ReadOptions) -> source.Source:
+    """Returns the source of arrays by their names here, in memory or not.
+
+    Raises:
+      UserError: they cannot be understood.
+    """
     what = f"dataset={name}"
-    found = read(name.partition(":")[2], what)
     x = arrays.understood(found["x"], f"{what}, its examples")
     if not len(x):
         raise errors.UserError(f"{what}: has no examples")
@@ -36,7 +45,7 @@ def load(name: str, options: ReadOptions) -> source.Source:
         arrays.check_alike(x, other, what)
         given = np.concatenate([given, names(found.get("y_test"), len(other), class_names, options,
                                              f"{what}, its test labels")])
-        x = np.concatenate([x, other])
+        x = mapped.joined(x, other) if isinstance(x, mapped.Mapped) else np.concatenate([x, other])
         test = np.arange(len(x)) >= len(x) - len(other)
     remarks = [*own.remarks_on(given, options.unlabelled_value), said]
     return own.made(name, x, given, test, class_names=class_names, remarks=remarks)
@@ -55,7 +64,7 @@ def read(path: str, what: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             keys = stored.files
-            taken = {key: next((n for n in known if n in keys), None) for key, known in _NAMES_OF.items()}
+            taken = {key: next((n for n in known if n in keys), None) for key, known in NAMES_OF.items()}
             found = {key: stored[name] for key, name in taken.items() if name}
     except Exception as error:  # noqa: BLE001  (zip, header and pickled objects have errors of their own)
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -84,7 +93,7 @@ def names(y: Any, count: int, class_names: tuple[str, ...] | None, options: Read
     return np.array([*class_names, None], object)[index]
 
 
-def _test(found: dict[str, np.ndarray], given: np.ndarray, options: ReadOptions, what: str) -> tuple[np.ndarray, str]:
+def _test(found: dict[str, Any], given: np.ndarray, options: ReadOptions, what: str) -> tuple[np.ndarray, str]:
     if "x_test" in found:
         return np.zeros(len(given), bool), f"test set: x_test ({len(found['x_test']):,} examples)"
     if "test" not in found:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from adgm_tf.data import arrays, scaling, tabular
+from adgm_tf.data import arrays, mapped, scaling, tabular
 from adgm_tf.data.columns import Column
 from adgm_tf.data.scaling import Scaling
 from adgm_tf.host import errors, files
@@ -40,7 +40,7 @@ class Arrays:
     x_dtype: np.dtype
     total_stddev: float
 
-    def seen(self, x: np.ndarray) -> np.ndarray:
+    def seen(self, x: Any) -> np.ndarray:
         """Returns what q sees, float32 [N, D].
 
         Raises:
@@ -53,11 +53,11 @@ class Arrays:
 
     __call__ = described = seen
 
-    def observed(self, x: np.ndarray) -> None:
+    def observed(self, x: Any) -> None:
         """Returns None: nothing can be missing."""
         del x
 
-    def prepared(self, x: np.ndarray) -> tuple[np.ndarray, None, None]:
+    def prepared(self, x: Any) -> tuple[np.ndarray, None, None]:
         """Returns what q sees; p describes the same, everywhere."""
         return self.seen(x), None, None
 
@@ -118,8 +118,7 @@ def fit(x: Any, kinds: Sequence[Column], options: ReadOptions) -> Preprocess:
     if hasattr(x, "iloc"):
         return tabular.fit(x, kinds, options)
     scaled = scaling.of_images(x.dtype) if x.ndim == 4 else scaling.of_vectors(x)
-    blocks = (scaled(x[i: i + tabular.ROWS]) for i in range(0, len(x), tabular.ROWS))
-    return Arrays(scaled, x.shape[1:], x.dtype, tabular.total_stddev(blocks))
+    return Arrays(scaled, x.shape[1:], x.dtype, tabular.total_stddev(map(scaled, mapped.blocks(x, tabular.ROWS))))
 
 
 def save(preprocess: Preprocess, folder: os.PathLike | str) -> None:

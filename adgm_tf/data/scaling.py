@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
+
+from adgm_tf.data import mapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Scaling:
     offset: np.ndarray | float
     scale: np.ndarray | float
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Any) -> np.ndarray:
         """Returns x scaled and flattened: float32 [N, D]."""
         wide = x.astype(np.float64 if x.ndim == 2 else np.float32)
         return ((wide - self.offset) * self.scale).astype(np.float32).reshape(-1, math.prod(x.shape[1:]))
@@ -31,12 +34,14 @@ def of_images(dtype: np.dtype) -> Scaling:
     return Scaling(0.0, 1 / 255 if dtype == np.uint8 else 1.0)
 
 
-def of_vectors(x: np.ndarray) -> Scaling:
+def of_vectors(x: Any) -> Scaling:
     """Returns the scaling of vectors [N, D]; moments in float64, columns constant up to rounding keep their scale."""
     if not len(x):
         return Scaling(0.0, 1.0)
     from sklearn.preprocessing import StandardScaler
-    fitted = StandardScaler().fit(x)
+    fitted = StandardScaler()
+    for block in mapped.blocks(x):
+        fitted.partial_fit(block)
     with np.errstate(divide="ignore", over="ignore"):
         scale = 1 / fitted.scale_
     return Scaling(fitted.mean_, np.where(np.isfinite(scale), scale, 1.0))

@@ -56,7 +56,7 @@ class Source:
         for field, value in found.items():
             object.__setattr__(self, field, value)
 
-    def _arrays(self, of: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    def _arrays(self, of: dict[str, str]) -> tuple[Any, Any]:
         """The examples of both parts."""
         train_x = arrays.understood(self.train_x, of["training"] + "examples")
         test_x = arrays.understood(self.test_x, of["test"] + "examples") if len(self.test_x) else train_x[:0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from adgm_tf.data.splits import Examples, Splits
+from adgm_tf.data.splits import Splits
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Batch
 from adgm_tf.training import order
@@ -116,13 +116,34 @@ class Batches:
         return tf.cast(uniform < x, tf.float32)
 
 
+def part_of(splits: Splits, x: Any) -> Part:
+    """Returns examples x [N, ...] of the source as the device gets them, in NumPy."""
+    if splits.is_image:
+        return Part(np.asarray(x).reshape(-1, splits.x_dim))
+    return Part(*splits.prepared(x))
+
+
 def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:
     """Returns the training arrays with one copy on the device of each replica."""
-    def part(examples: Examples) -> Part:
-        return Part(examples.x.reshape(-1, splits.x_dim)) if splits.is_image else Part(*splits.prepared(examples.x))
-
-    arrays = Arrays(part(splits.labelled), splits.labelled.y.astype(np.int32), part(splits.unlabelled))
+    labelled, unlabelled = splits.labelled, splits.unlabelled
+    arrays = Arrays(part_of(splits, labelled.x), labelled.y.astype(np.int32), part_of(splits, unlabelled.x))
     if strategy.num_replicas_in_sync == 1:
         return tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), arrays)
     return tf.nest.map_structure(lambda a: None if a is None else strategy.experimental_distribute_values_from_function(
         lambda _: tf.constant(a)), arrays)
+
+
+class Resident:
+    """All training arrays on the device; the rows of a step are those of the order of the epoch."""
+
+    def __init__(self, splits: Splits, batches: Batches, strategy: tf.distribute.Strategy):
+        self.batches, self.arrays = batches, place(splits, strategy)
+
+    def at(self, step: int, end: int) -> tuple[Arrays, int]:
+        """Returns the arrays that have the rows of the steps from `step` on, and the step at which they end."""
+        del step
+        return self.arrays, end
+
+    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> Rows:
+        """Returns the rows of the arrays that the steps take."""
+        return self.batches.rows(start, num_steps)

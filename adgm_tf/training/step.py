@@ -16,7 +16,7 @@ from adgm_tf.model import engine, precision, seeds, statistics
 from adgm_tf.model.contract import Batch, ExampleSpec, Features
 from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import loss
-from adgm_tf.training import feed, schedules, systems
+from adgm_tf.training import blocks, feed, schedules, systems
 from adgm_tf.training.plan import Plan
 
 
@@ -37,9 +37,11 @@ class Trainer:
         self.config, self.plan, self.strategy = config, plan, strategy
         self.system = system or systems.of(config.model)
         self.options = dataclasses.replace(config, classification_weight=plan.classification_weight)
+        self.is_table = splits.spec.is_table
         self.sizes = {"labelled": plan.labelled_batch_size, "unlabelled": plan.unlabelled_batch_size,
                       "all": plan.labelled_batch_size + plan.unlabelled_batch_size}
         self.seed = seeds.of_run(config.seed)
+        self.syncs = syncs_statistics(config, strategy.num_replicas_in_sync)
         with strategy.scope():
             self.model = self.system.build(config, splits, features)
             self.schedule = schedules.Schedule(config, plan.steps_per_epoch, plan.num_steps)
@@ -50,7 +52,7 @@ class Trainer:
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
             strategy.num_replicas_in_sync, float(splits.spec.preprocess.scaling.scale) if splits.is_image else 1.0,
             binarizes(config, splits, features), config.input_noise, config.unlabelled_order == "shuffled", self.seed)
-        self.arrays = feed.place(splits, strategy)
+        self.feed = blocks.feed_of(config, splits, self.batches, strategy)
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
             else self.loss_and_gradients
         self.term_names = self._traced_names()
@@ -71,14 +73,18 @@ class Trainer:
         replicas, sizes = self.strategy.num_replicas_in_sync, self.model.sizes
         rows, labelled = self.sizes["all"] // replicas, self.sizes["labelled"] // replicas
         seen_dim = getattr(self.model, "seen_dim", sizes.x_dim)
-        has_mask = self.arrays.labelled.observed is not None
         trace_function = tf.function(trace, autograph=False)
         trace_function.get_concrete_function(Batch(
             tf.TensorSpec([rows, seen_dim]), tf.TensorSpec([rows, sizes.x_dim]),
-            tf.TensorSpec([rows, sizes.x_dim]) if has_mask else None, tf.TensorSpec([labelled], tf.int32)))
+            tf.TensorSpec([rows, sizes.x_dim]) if self.is_table else None, tf.TensorSpec([labelled], tf.int32)))
         if twice := sorted({name for name in found if found.count(name) > 1}):
             raise errors.UserError(f"extra_terms={twice[0]}: is the name of another term of the loss")
         return (*found, "loss")
+
+    @property
+    def arrays(self) -> feed.Arrays:
+        """The training arrays on the device, or those of the block that the next step is in."""
+        return self.feed.at(self.step, self.step + 1)[0]
 
     @property
     def sees_labels(self) -> bool:
@@ -96,9 +102,17 @@ class Trainer:
         Returns:
           The mean of every term over the steps taken, and the terms of the last of them.
         """
-        sums, last, count = self._train(self.optimizer.iterations.read_value(), tf.constant(num_steps, tf.int64),
-                                        self.arrays)
-        mean = sums.numpy() / max(int(count), 1)
+        start, end = self.step, self.step + num_steps
+        sums = last = tf.zeros([len(self.names)])
+        taken, going = start, True
+        while going and taken < end:
+            arrays, until = self.feed.at(taken, end)
+            wanted = min(until, end) - taken
+            sums, last, count = self._train(tf.constant(taken, tf.int64), tf.constant(wanted, tf.int64), arrays,
+                                            (sums, last))
+            taken += int(count)
+            going = int(count) == wanted
+        mean = sums.numpy() / max(taken - start, 1)
         return tuple(dict(zip(self.names, v.tolist(), strict=True)) for v in (mean, last.numpy()))
 
     def weights_are_finite(self) -> bool:
@@ -133,8 +147,10 @@ class Trainer:
 
         return self.strategy.experimental_local_results(self.strategy.run(total, args=(vote,)))[0]
 
-    def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: feed.Arrays) -> tuple[tf.Tensor, ...]:
-        rows = self.batches.rows(start, num_steps)
+    def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: feed.Arrays,
+               before: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        """Takes steps; returns the sums of the terms with those of `before`, the last terms, and how many steps."""
+        rows = self.feed.rows(start, num_steps)
 
         def body(sums, last, count):
             del last
@@ -148,8 +164,7 @@ class Trainer:
             del sums
             return (count < num_steps) & tf.reduce_all(tf.math.is_finite(last))
 
-        zeros = tf.zeros([len(self.names)])
-        return tf.while_loop(going, body, (zeros, zeros, tf.zeros([], tf.int64)), parallel_iterations=1)
+        return tf.while_loop(going, body, (*before, tf.zeros([], tf.int64)), parallel_iterations=1)
 
     def _replica_step(self, arrays: feed.Arrays, rows: feed.Rows, step: tf.Tensor) -> tf.Tensor:
         """Takes one step on a replica's part of the rows; returns the terms of all, in the order of `names`."""
@@ -192,7 +207,7 @@ class Trainer:
         """
         variables = self.model.trainable_variables
         with (tf.GradientTape() as tape, precision.weights_cast_once(),
-              statistics.of_all_replicas(self.config.sync_statistics)):
+              statistics.of_all_replicas(self.syncs)):
             terms = self.system.terms(self.model, batch, self.options, seed, warmth=warmth)
             total, report = loss.total(terms, self.sizes)
         gradients = tape.gradient(total, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -208,6 +223,19 @@ class Trainer:
 
         follow(zip(self.averages, self.model.trainable_variables, strict=False), self.config.ema_decay)
         follow(getattr(self.model, "teacher_pairs", ()), self.config.teacher_decay)
+
+
+def syncs_statistics(config: Config, num_replicas: int) -> bool:
+    """Whether the statistics of a batch are those of all replicas.
+
+    Raises:
+      UserError: XLA compiles the step, and cannot reduce within it.
+    """
+    has_some = config.normalization == "batch" or config.balance_weight > 0 or systems.of(config.model).row is None
+    if config.xla and config.sync_statistics and num_replicas > 1 and has_some:
+        raise errors.UserError(f"sync_statistics=true: not with xla=true on {num_replicas} replicas, whose compiled step "
+                               "cannot reduce; use --nosync_statistics or --noxla")
+    return config.sync_statistics and not config.xla
 
 
 def averages_of(model: tf.Module, config: Config) -> list[tf.Variable]:

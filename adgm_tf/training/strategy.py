@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.training import workers
+from adgm_tf.training import slurm, workers
 
 
 def make(config: Config) -> tf.distribute.Strategy:
@@ -51,13 +51,16 @@ def _make(config: Config) -> tf.distribute.Strategy:
 
 
 def has_several_workers(kind: str) -> bool:
-    """Whether a strategy of this kind spans the workers of TF_CONFIG.
+    """Whether a strategy of this kind spans the workers of TF_CONFIG, which a step of Slurm can stand for.
 
     Raises:
       UserError: TF_CONFIG is missing or malformed.
     """
     if kind == "multi_worker" and "TF_CONFIG" not in os.environ:
-        raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG")
+        if not slurm.has_step(os.environ):
+            raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG, or a "
+                                   "step of Slurm")
+        os.environ["TF_CONFIG"] = slurm.cluster(os.environ)
     several = kind == "multi_worker" or (kind == "auto" and "TF_CONFIG" in os.environ)
     if several:
         _check_cluster(os.environ["TF_CONFIG"])
