@@ -207,6 +207,7 @@ def test_score_leaves_unknown_labels_out(fitted, data):
         fitted.score(X, np.full(len(y), ""))
 
 
+@pytest.mark.slow
 def test_a_search_over_folds_with_unknown_labels(data):
     X, y, known = data
     found = GridSearchCV(estimator(hidden_units=[8]), {"num_steps": np.array([1, 150])},
@@ -274,6 +275,7 @@ def test_a_bar_is_shown_in_a_notebook(data, monkeypatch, capsys):
     assert "20/20" in out.err and "step 20/20" not in out.out
 
 
+@pytest.mark.slow
 def test_random_states(data):
     X, _, known = data
 

@@ -12,7 +12,7 @@ from adgm_tf.host import errors
 from adgm_tf.runs import job, stored
 from adgm_tf.training import checkpoints
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 OPTIONS = dict(dataset="digits", model="m2", hidden_units=(8,), latent_dim=2, num_steps=30, eval_every=100,
                steps_per_call=10, checkpoint_every=10, num_eval_samples=1, learning_rate_schedule="constant",

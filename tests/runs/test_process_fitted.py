@@ -10,7 +10,7 @@ import pytest
 from adgm_tf.host import files
 from adgm_tf.training.systems import FITTED
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 DIGITS = ("--dataset=digits", "--num_labels=50", "--num_valid=100", "--split_seed=2", "--seed=1")
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from adgm_tf.host import errors, files
 from adgm_tf.runs import job, record
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 FRESH = {
     "data set": (["--dataset=digit"], "dataset=digit: did you mean digits"),
