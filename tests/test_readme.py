@@ -25,12 +25,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *sorted(DOCS.glob("*.md")),
 TABLES = [path for path in ROOT.glob("launch/*/*.csv") if ",steps,seconds," in path.read_text().partition("\n")[0]]
 OPTIONS = {field.name for field in dataclasses.fields(config.Config)}
 # Flags of absl, saved_model_cli, TensorBoard, pytest and the like, in lines that start none of our commands.
-<<<<<<< HEAD
 OF_OTHERS = {"flagfile", "dir", "all", "logdir", "numprocesses", "model_config_file", "rm"}
-=======
-OF_OTHERS = {"flagfile", "dir", "all", "logdir", "numprocesses"}
 PATIENCE = 900
->>>>>>> eab8227a0bff29d2561a5664a478a21c18bcc0a9
 QUICK = ("--num_steps=20", "--hidden_units=16,16", "--steps_per_call=10", "--num_eval_samples=2")
 of_documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 
