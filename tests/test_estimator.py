@@ -185,7 +185,7 @@ def test_numbers_may_be_missing_in_new_rows_where_some_were_in_training(fitted, 
 def test_images_come_with_or_without_channels():
     y = np.arange(90) % 3
     X = np.clip(40 * y[:, None, None] + np.random.default_rng(0).integers(0, 60, (90, 5, 4)), 0, 255).astype(np.uint8)
-    known = some_known(y, 3)
+    known = some_known(y, 4)
     model = estimator().fit(X, known)
     assert model.n_features_in_ == 20 and model.sample(0, 2).shape == (2, 5, 4, 1)
     np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(X[..., None]))
