@@ -77,5 +77,5 @@ def _ranks(means: pd.DataFrame, systems: Sequence[str]) -> str:
     if known.empty:
         return "No set has been measured with every system."
     ranks = known.rank(axis=1).mean().sort_values()
-    return (f"Mean rank over {len(known)} sets: " + ", ".join(
-        f"{name.replace('_', ' ')} {rank:.1f}" for name, rank in ranks.items()) + ".")
+    rows = [f"| {name.replace('_', ' ')} | {rank:.1f} |" for name, rank in ranks.items()]
+    return "\n".join([f"| system | mean rank over {len(known)} sets |", "|---|---|", *rows])
