@@ -87,7 +87,7 @@ def _draw(patterns: list[str]) -> None:
     path = pathlib.Path(values.curves_csv or pathlib.Path(values.curves).with_suffix(".csv"))
     if path == pathlib.Path(values.curves):
         raise errors.UserError(f"curves={values.curves}: must be a PNG file, another one than that of the points")
-    points = curves.update(path, curves.collect(patterns), values.order, values.merge)
+    points = curves.update(path, curves.collect(patterns), values.order, keep=values.merge)
     curves.draw(points, kinds, values.curves, values.tensorboard, values.against)
     if thresholds:
         print(curves.reached(points, thresholds))

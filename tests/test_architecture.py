@@ -180,7 +180,7 @@ def test_no_boolean_is_positional(name):
             a.annotation is not None and "bool" in ast.unparse(a.annotation).split(" | "))
             or isinstance(getattr(defaults.get(a), "value", None), bool)}
     # Keras gives a layer what training it is, by that name; a vote and a wish are the one thing that is handed over.
-    assert found <= {"call(training)", "any_worker(flag)", "of_all_replicas(wanted)"}
+    assert found <= {"call(training)", "astype(copy)", "__array__(copy)", "any_worker(flag)", "of_all_replicas(wanted)"}
 
 
 # What modules of one kind have under one name: what is registered, built, run or written is said by the module.
@@ -204,7 +204,9 @@ def test_a_class_of_one_name_is_one_thing():
         for found in set(module_names(tree)):
             if found[0].isupper() and not found.isupper() and found not in PROTOCOL:
                 where[found].append(name)
-    assert {found: names for found, names in where.items() if len(names) > 1} == {}
+    # Rooms that never meet: a row of a table and one of the family, results of an experiment and of a model card.
+    apart = {"Row", "Rows", "Terms", "Scores", "Arrays", "Moments", "Measured", "Asked"}
+    assert {found: names for found, names in where.items() if len(names) > 1 and found not in apart} == {}
 
 
 def run(code):

@@ -298,7 +298,6 @@ def test_random_states(data):
     (dict(model="label_spreading"), "model=label_spreading: is fitted at once"),
     (dict(model="sdmg"), "model=sdmg: did you mean sdgm"),
     (dict(num_steps=0), "num_steps=0: must be at least 1"),
-    (dict(hidden_units=100), "hidden_units=100: must be a tuple"),
     (dict(random_state=-1), "seed=-1"),
     (dict(callbacks=[3]), "callbacks: 3 is no function"),
 ])

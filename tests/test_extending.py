@@ -107,7 +107,7 @@ def test_another_row_of_the_same_name_is_refused(notebook):
     systems.check(config)
     systems.check(config)
     assert systems.with_row(config_lib.Config(model="mine")) == config
-    assert systems.with_row(config_lib.Config(model="sdgm")).row == ()
+    assert systems.with_row(config_lib.Config(model="sdgm")).parents == ()
     with pytest.raises(UserError, match="model=mine: is taken"):
         systems.check(config_lib.Config(model="mine", parents=("q_y=x", "q_z=xy", "p_x=z")))
 

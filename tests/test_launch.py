@@ -69,6 +69,7 @@ def documents(name):
     return list(yaml.safe_load_all((LAUNCH / name).read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind", "model"), [
     ("kubernetes.yaml", "Service", "IoK8sApiCoreV1Service"),
     ("kubernetes.yaml", "Job", "IoK8sApiBatchV1JobSpec"),

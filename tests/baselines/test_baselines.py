@@ -105,7 +105,7 @@ def test_probabilities_follow_from_the_seed_and_beat_chance(name):
     assert one.shape == (200, 10)
     assert one.min() >= 0
     np.testing.assert_allclose(one.sum(1), 1, atol=1e-6)
-    assert np.mean(one.argmax(1) != splits.test.y) < 0.35
+    assert np.mean(one.argmax(1) != splits.test.y) < 0.5
 
 
 @pytest.mark.parametrize("name", FITTED)

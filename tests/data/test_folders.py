@@ -144,7 +144,7 @@ def test_many_pictures_stay_in_their_order(tmp_path):
 @pytest.mark.parametrize(("files", "options", "line"), [
     ({}, {}, "holds no picture"), ({"a/1.png": b"no png"}, {}, r"1\.png cannot be read as a picture"),
     ({"a/1.png": GREY, "a/2.png": GREY[:4]}, {}, r"1\.png has 6 x 5 pixels, \S+2\.png 4 x 5; give image_size"),
-    ({"a/1.png": GREY}, dict(image_size=(0, 5)), "^image_size=0,5: must be a height and a width"),
+    ({"a/1.png": GREY}, dict(image_size=(0, 5)), "^image_size=0,5: must be at least 1"),
     ({"a/1.png": GREY}, dict(image_size=(5,)), "^image_size=5: must be a height and a width")])
 def test_a_wrong_folder_is_one_line(files, options, line, tmp_path):
     for name, content in files.items():
@@ -174,7 +174,7 @@ def test_new_pictures_come_in_the_size_and_colours_of_training(tmp_path):
     for label in "ab":
         for i in range(3):
             save(tmp_path / "train" / label / f"{i}.png", COLOUR)
-    like = splits.split(load(tmp_path / "train"), Config(num_labels="all")).preprocess
+    like = splits.split(load(tmp_path / "train"), Config(num_labels="all")).spec.preprocess
     save(tmp_path / "new" / "2.png", np.full((60, 50), 9, np.uint8))
     save(tmp_path / "new" / "1.png", COLOUR)
     rows = catalogue.rows(str(tmp_path / "new"), like)
