@@ -161,7 +161,8 @@ def test_tensorboard_has_pictures_and_histograms(events):
     tags, found = events
     assert all(tagged(tags["train"], name) for name in (
         "kl_per_unit/a", "kl_per_unit/z", "samples by class", "reconstructions", "analogies"))
-    width, height, png = found["train"].Tensors(tagged(tags["train"], "samples by class"))[-1].tensor_proto.string_val[:3]
+    drawn = found["train"].Tensors(tagged(tags["train"], "samples by class"))[-1]
+    width, height, png = drawn.tensor_proto.string_val[:3]
     assert int(width) > 80
     assert int(height) > 80
     assert png.startswith(b"\x89PNG")
