@@ -23,6 +23,8 @@ DOCS = ROOT / "docs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *sorted(DOCS.glob("*.md")),
              *sorted(ROOT.glob("launch/*/README.md"))]
 TABLES = [path for path in ROOT.glob("launch/*/*.csv") if ",steps,seconds," in path.read_text().partition("\n")[0]]
+# Tables of a form of their own, which test_redraw holds against their files.
+OF_OWN_FORM = {"few_labels"}
 OPTIONS = {field.name for field in dataclasses.fields(config.Config)}
 # Flags of absl, saved_model_cli, TensorBoard, pytest and the like, in lines that start none of our commands.
 OF_OTHERS = {"flagfile", "dir", "all", "logdir", "numprocesses", "model_config_file", "rm"}
@@ -43,7 +45,8 @@ def test_every_option_has_one_line_on_its_page():
     assert sorted(named) == sorted(OPTIONS)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("launch/*/results.csv")), ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", [path for path in sorted(ROOT.glob("launch/*/results.csv"))
+                                  if path.parent.name not in OF_OWN_FORM], ids=lambda p: p.parent.name)
 def test_result_tables_are_those_of_the_results(path):
     others = path.with_name("published.csv")
     published = tables.read_published(others) if others.is_file() else {}
