@@ -1,6 +1,7 @@
 """What TensorBoard is given, read back."""
 
 import re
+import sys
 import types
 
 import building
@@ -457,7 +458,8 @@ class Fake:
 def fake(monkeypatch):
     def use(**given):
         module = Fake(**given)
-        monkeypatch.setattr(loggers.importlib, "import_module", lambda name: module)
+        for name, _ in loggers.LOGGERS.values():
+            monkeypatch.setitem(sys.modules, name, module)
         return module
 
     return use
