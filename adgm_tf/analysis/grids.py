@@ -13,7 +13,7 @@ import numpy as np
 from adgm_tf.analysis import plots
 
 # Pixels of the longer side of an image in a grid, at least; letters are as high as this.
-SIDE, LETTERS = 56, 16
+SIDE, LETTERS = 56, 20
 MOST_ROWS = 30
 MARGIN = 6
 

@@ -147,10 +147,15 @@ def describe(config: Config) -> str:
 
 
 def rows_as_text(rows: Any, digits: int = 4) -> str:
-    """Returns a DataFrame as a table of Markdown, its index first."""
-    header = [rows.index.name or "", *map(str, rows.columns)]
-    cells = [[cell(v, digits) for v in row] for row in rows.reset_index().to_numpy().tolist()]
-    lines = [[cell(name) for name in header], ["---"] * len(header), *cells]
+    """Returns a DataFrame as a table of Markdown, its index first: a line a row, or a line a column if they are more.
+
+    A page breaks the words of a table that is too wide for it.
+    """
+    cells = [[rows.index.name or "", *map(str, rows.columns)], *rows.reset_index().to_numpy().tolist()]
+    if len(rows.columns) > len(rows):
+        cells = list(zip(*cells, strict=True))
+    cells = [[cell(value, digits) for value in row] for row in cells]
+    lines = [cells[0], ["---"] * len(cells[0]), *cells[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

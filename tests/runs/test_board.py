@@ -1,6 +1,7 @@
 """What TensorBoard is given, read back."""
 
 import re
+import sys
 import types
 
 import building
@@ -426,6 +427,14 @@ def test_rows_as_text_stay_rows():
     assert "1.235" in lines[2]
 
 
+def test_a_table_with_more_columns_than_rows_stands_on_its_side():
+    names = [f"column {i}" for i in range(12)]
+    rows = pd.DataFrame(np.arange(24.0).reshape(2, 12), index=pd.Index(["one", "two"], name="class"), columns=names)
+    lines = board.rows_as_text(rows).splitlines()
+    assert lines[:3] == ["| class | one | two |", "| --- | --- | --- |", "| column 0 | 0 | 12 |"]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in names]
+
+
 # Loggers of others.
 
 
@@ -449,7 +458,8 @@ class Fake:
 def fake(monkeypatch):
     def use(**given):
         module = Fake(**given)
-        monkeypatch.setattr(loggers.importlib, "import_module", lambda name: module)
+        for name, _ in loggers.LOGGERS.values():
+            monkeypatch.setitem(sys.modules, name, module)
         return module
 
     return use
