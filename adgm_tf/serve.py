@@ -6,6 +6,7 @@ curl -d '{"instances": [...]}' http://127.0.0.1:8501/v1/models/adgm:predict
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import socket
 
@@ -37,6 +38,9 @@ def main() -> None:
         from adgm_tf.runs import serving
     served = serving.Served(export_dir)
     application = serving.app(served, values.model_name)
+    # The numbers of a large request set off collections, which need not look through TensorFlow each time.
+    gc.collect()
+    gc.freeze()
     port = listening.getsockname()[1]
     print(f"{values.model_name}, version {served.version}: http://{values.host}:{port}/v1/models/{values.model_name}",
           flush=True)
@@ -45,7 +49,12 @@ def main() -> None:
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
-        found = socket.create_server((host, port))
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With the protocol named asyncio sends small answers at once; otherwise each waits 40 ms.
+        found = socket.socket(family, kind, socket.IPPROTO_TCP)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen()
     except OSError as error:
         raise errors.UserError(f"host={host}, port={port}: cannot be listened on ({error.strerror})") from None
     return found

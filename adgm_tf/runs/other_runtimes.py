@@ -179,7 +179,7 @@ def _said(differences: Mapping[str, Mapping[str, float]], int8: Int8Data) -> str
     line = (f" ({found['other_percent']:.2f} % of {len(int8.measured):,} {int8.name} examples get another class than "
             "in 32 bits")
     if "error_percent" in found:
-        line += f", and their error is {found['error_percent']:.2f} %, not {found['error_percent_float32']:.2f} %"
+        line += f"; their error is {found['error_percent']:.2f} % in 8 and {found['error_percent_float32']:.2f} % in 32"
     return f"{line}; {INT8} has the rest)"
 
 

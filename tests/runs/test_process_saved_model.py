@@ -349,7 +349,7 @@ def test_long_names_and_values_are_whole_messages(tmp_path):
         k: v.tolist() for k, v in long.items()}
 
 
-RUNTIMES = ("sdgm", "m1", "table_bound")
+RUNTIMES = ("sdgm", "moons", "m1", "table_bound")
 
 
 def expected_of(name):

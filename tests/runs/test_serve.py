@@ -233,7 +233,8 @@ def test_the_last_version_is_served_or_the_one_named(served, tmp_path):
 
 def test_the_requests_of_the_documentation_are_answered_as_it_says(client):
     text = (process.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
-    pairs = re.findall(r"curl http://127\.0\.0\.1:8501(\S+) -d '([^']+)'\n```\n\n```json\n(.+?)\n```", text, re.DOTALL)
+    pattern = r"curl http://127\.0\.0\.1:8501(\S+) -d '([^']+)'\n```\n\n```json\n(.+?)\n```"
+    pairs = re.findall(pattern, text, re.DOTALL)
     assert len(pairs) == 3
     for path, body, answer in pairs:
         found, expected = ask(client("grain"), body.encode(), path), json.loads(answer)

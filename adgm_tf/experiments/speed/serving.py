@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import io
 import json
 import os
@@ -40,6 +41,8 @@ def run(export_dir: str, seconds: float, rows: Sequence[int] = ROWS) -> dict[str
       UserError: there is no export, or its server does not start.
     """
     served, lines, load = Served(export_dir), [], os.getloadavg()[0]
+    gc.collect()
+    gc.freeze()  # As `adgm_tf.serve` does.
     with _server(export_dir) as address:
         for signature in (name for name in (DEFAULT, BYTES) if name in served.specs):
             for count in rows:
