@@ -233,8 +233,8 @@ def syncs_statistics(config: Config, num_replicas: int) -> bool:
     """
     has_some = config.normalization == "batch" or config.balance_weight > 0 or systems.of(config.model).row is None
     if config.xla and config.sync_statistics and num_replicas > 1 and has_some:
-        raise errors.UserError(f"sync_statistics=true: not with xla=true on {num_replicas} replicas, whose compiled step "
-                               "cannot reduce; use --nosync_statistics or --noxla")
+        raise errors.UserError(f"sync_statistics=true: not with xla=true on {num_replicas} replicas, whose compiled "
+                               "step cannot reduce; use --nosync_statistics or --noxla")
     return config.sync_statistics and not config.xla
 
 

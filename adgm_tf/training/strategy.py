@@ -58,8 +58,8 @@ def has_several_workers(kind: str) -> bool:
     """
     if kind == "multi_worker" and "TF_CONFIG" not in os.environ:
         if not slurm.has_step(os.environ):
-            raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG, or a "
-                                   "step of Slurm")
+            raise errors.UserError("strategy=multi_worker: needs the cluster in the environment variable TF_CONFIG, or "
+                                   "a step of Slurm")
         os.environ["TF_CONFIG"] = slurm.cluster(os.environ)
     several = kind == "multi_worker" or (kind == "auto" and "TF_CONFIG" in os.environ)
     if several:
