@@ -28,7 +28,7 @@ def feed_of(config: Config, splits: Splits, batches: feed.Batches,
 
 
 def is_resident(resident: str, splits: Splits, num_replicas: int) -> bool:
-    """Whether the training arrays are on the device; where that is open, unless files larger than memory hold them."""
+    """Whether the training arrays are on the device; where that is left open, unless files hold more than it may."""
     if resident != "auto":
         return resident == "true"
     parts = [part.x for part in (splits.labelled, splits.unlabelled) if isinstance(part.x, Mapped)]
