@@ -142,4 +142,4 @@ def split(config, src=None):
 
 def rows(batches, step):
     """The rows of the batch of one step."""
-    return feed.Rows(*(part[0] for part in batches.rows(tf.constant(step, tf.int64), tf.constant(1, tf.int64))))
+    return feed.RowNumbers(*(part[0] for part in batches.rows(tf.constant(step, tf.int64), tf.constant(1, tf.int64))))

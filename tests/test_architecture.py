@@ -204,9 +204,7 @@ def test_a_class_of_one_name_is_one_thing():
         for found in set(module_names(tree)):
             if found[0].isupper() and not found.isupper() and found not in PROTOCOL:
                 where[found].append(name)
-    # Rooms that never meet: a row of a table and one of the family, results of an experiment and of a model card.
-    apart = {"Row", "Rows", "Terms", "Scores", "Arrays", "Moments", "Measured", "Asked"}
-    assert {found: names for found, names in where.items() if len(names) > 1 and found not in apart} == {}
+    assert {found: names for found, names in where.items() if len(names) > 1} == {}
 
 
 def run(code):

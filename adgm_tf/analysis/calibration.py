@@ -39,7 +39,7 @@ class Reliability(NamedTuple):
         return float(self.count @ np.abs(self.accuracy - self.confidence) / self.count.sum())
 
 
-class Scores(NamedTuple):
+class ProbabilityScores(NamedTuple):
     """How good probabilities are, on rows whose labels are known.
 
     `calibration_error` has bins of equal width, `calibration_error_equal_mass` bins of about as many rows each.
@@ -59,8 +59,8 @@ class Calibration(NamedTuple):
     """A temperature, and scores and bins before and after; `after` is of rows that their temperature has not seen."""
 
     temperature: float
-    before: Scores
-    after: Scores
+    before: ProbabilityScores
+    after: ProbabilityScores
     reliability_before: Reliability
     reliability_after: Reliability
 
@@ -185,11 +185,11 @@ def calibrate(probs: np.ndarray, y: np.ndarray, fold: np.ndarray | None = None) 
                        reliability(probs, y), reliability(after, y))
 
 
-def scores(probs: np.ndarray, y: np.ndarray) -> Scores:
+def scores(probs: np.ndarray, y: np.ndarray) -> ProbabilityScores:
     """Returns how good probabilities [N,C] are for classes y [N], over known labels and rows without a NaN."""
     probs, y = _usable(probs, y)
     equal_width = reliability(probs, y)
-    return Scores(len(y), metrics.log_loss_nats(probs, y), brier(probs, y), equal_width.error,
+    return ProbabilityScores(len(y), metrics.log_loss_nats(probs, y), brier(probs, y), equal_width.error,
                   reliability(probs, y, equal_mass=True).error, error_by_chance(probs))
 
 

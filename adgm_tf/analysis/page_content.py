@@ -14,7 +14,7 @@ from adgm_tf.analysis.uncertainty import Abstention, RiskCoverage, Uncertainty
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class AnsweredRows:
     """Answers to rows, of which the page shows the most uncertain and the most novel ones.
 
     Attributes:
@@ -86,6 +86,6 @@ class PageContent:
     samples: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     typical: pd.DataFrame | None = None
     figures: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    rows: Rows | None = None
+    rows: AnsweredRows | None = None
     usage: Mapping[str, str] = dataclasses.field(default_factory=dict)
     circumstances: Mapping[str, Any] = dataclasses.field(default_factory=dict)

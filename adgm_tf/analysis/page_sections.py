@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from adgm_tf.analysis import metrics, plots, run_plots, uncertainty
-from adgm_tf.analysis.page_content import PageContent, Rows
+from adgm_tf.analysis.page_content import AnsweredRows, PageContent
 from adgm_tf.data.labels import UNKNOWN
 
 NUM_ROWS = 10
@@ -183,7 +183,7 @@ def _uncertain(content: PageContent) -> list[Block]:
     return [Block("text", said), _answers(content, content.rows.found.entropy_nats)]
 
 
-def _of_which(rows: Rows) -> str:
+def _of_which(rows: AnsweredRows) -> str:
     return f" These are the highest {NUM_ROWS} of {rows.words}." if rows.words else ""
 
 
@@ -211,7 +211,7 @@ def _answers(content: PageContent, scores: np.ndarray) -> Block:
     return Block("answers", {"heads": heads, "rows": list(zip(answers, lines, strict=True))})
 
 
-def _most_probable(rows: Rows, i: int, names: Sequence[str]) -> list[tuple[str, float]]:
+def _most_probable(rows: AnsweredRows, i: int, names: Sequence[str]) -> list[tuple[str, float]]:
     if rows.found is None:
         return []
     probs = rows.found.probs[i]
@@ -219,7 +219,7 @@ def _most_probable(rows: Rows, i: int, names: Sequence[str]) -> list[tuple[str, 
     return [(names[c], float(probs[c])) for n, c in enumerate(places) if n == 0 or probs[c] >= LEAST_PROB]
 
 
-def _answer_facts(rows: Rows, i: int, names: Sequence[str]) -> dict[str, str]:
+def _answer_facts(rows: AnsweredRows, i: int, names: Sequence[str]) -> dict[str, str]:
     facts = {} if rows.found is None else {
         "entropy": f"{rows.found.entropy_nats[i]:.3f}",
         "mutual information": f"{rows.found.mutual_information_nats[i]:.3f}"}

@@ -19,10 +19,10 @@ import tensorflow_probability as tfp
 from jaxtyping import Float
 
 from adgm_tf.baselines import perceptron
-from adgm_tf.baselines.perceptron import Moments
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Batch, ExampleSpec
 from adgm_tf.model.phase import Phase
+from adgm_tf.model.statistics import Moments
 from adgm_tf.objectives import bounds, loss
 from adgm_tf.objectives.loss import Term
 from adgm_tf.options import ModelOptions, ObjectiveOptions

@@ -14,7 +14,6 @@ from adgm_tf.options import ModelOptions
 
 MOMENTUM = 0.99
 EPSILON = 1e-5
-Moments = statistics.Moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,22 +45,22 @@ class Running(tf.Module):
                        aggregation=tf.VariableAggregation.MEAN)
         self.mean, self.variance = tf.Variable(tf.zeros([units]), **options), tf.Variable(tf.ones([units]), **options)
 
-    def update(self, moments: Moments) -> None:
+    def update(self, moments: statistics.Moments) -> None:
         """running += (1 - momentum) (moments - running)."""
         for variable, value in zip((self.mean, self.variance), moments, strict=True):
             variable.assign_add((1 - MOMENTUM) * (value - variable))
 
-    def moments(self) -> Moments:
+    def moments(self) -> statistics.Moments:
         """Returns the values."""
-        return Moments(tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance))
+        return statistics.Moments(tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance))
 
 
-def moments_of(h: Float[tf.Tensor, "B n"]) -> Moments:
+def moments_of(h: Float[tf.Tensor, "B n"]) -> statistics.Moments:
     """Mean and variance over a batch, or that of all replicas."""
     return statistics.moments(h, [0])
 
 
-def normalized(h: Float[tf.Tensor, "B n"], moments: Moments) -> Float[tf.Tensor, "B n"]:
+def normalized(h: Float[tf.Tensor, "B n"], moments: statistics.Moments) -> Float[tf.Tensor, "B n"]:
     """(h - mean) / sqrt(variance + epsilon)."""
     return (h - moments.mean) * tf.math.rsqrt(moments.variance + EPSILON)
 

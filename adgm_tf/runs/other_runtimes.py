@@ -31,7 +31,7 @@ LITERT, PREPROCESS, INT8 = "model.tflite", "preprocess.json", "int8.json"
 REPRESENTATIVE, MEASURED = 200, 1000
 _NEEDS = {"onnx": ("onnx", "tf2onnx"), "tflite": ("ai_edge_litert",)}
 
-Arrays = Mapping[str, np.ndarray]
+NamedArrays = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,13 +154,14 @@ def _asked(signatures: Signatures, given: Exportable, examples: Examples) -> dic
             for name, of in signatures.inputs.items() if name != BOUND}
 
 
-def _one_by_one(asked: Mapping[str, Arrays]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+def _one_by_one(asked: Mapping[str, NamedArrays]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     for name, values in asked.items():
         for i in range(len(next(iter(values.values())))):
             yield name, {key: value[i: i + 1] for key, value in values.items()}
 
 
-def _compared(small: bytes, asked: Mapping[str, Arrays], signatures: Signatures, examples: Examples) -> dict[str, Any]:
+def _compared(small: bytes, asked: Mapping[str, NamedArrays], signatures: Signatures,
+              examples: Examples) -> dict[str, Any]:
     """How far the answers of a model of 8 bits are from the live ones, by signature and output."""
     from ai_edge_litert.interpreter import Interpreter
     lite, found = Interpreter(model_content=small), {}
@@ -183,7 +184,7 @@ def _said(differences: Mapping[str, Mapping[str, float]], int8: Int8Data) -> str
     return f"{line}; {INT8} has the rest)"
 
 
-def _live(signatures: Signatures, name: str, values: Arrays) -> Mapping[str, tf.Tensor]:
+def _live(signatures: Signatures, name: str, values: NamedArrays) -> Mapping[str, tf.Tensor]:
     tensors = {key: tf.constant(value) for key, value in values.items()}
     return signatures.functions[name](tensors if len(tensors) > 1 else next(iter(tensors.values())))
 

@@ -53,7 +53,7 @@ def describe_results(record: Record, step: int, measured: dict[str, Any]) -> Non
 
 
 @dataclasses.dataclass
-class Terms:
+class TermsWritten:
     """Writes the terms of the loss of every call."""
 
     record: Record

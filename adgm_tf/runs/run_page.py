@@ -12,7 +12,7 @@ import pandas as pd
 
 from adgm_tf.analysis import metrics, page, plots, samples, uncertainty
 from adgm_tf.analysis.evaluator import Evaluator
-from adgm_tf.analysis.page_content import PageContent, Rows
+from adgm_tf.analysis.page_content import AnsweredRows, PageContent
 from adgm_tf.config import Config
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.splits import Examples, Splits
@@ -104,7 +104,7 @@ def _asked(splits: Splits | None) -> _Asked | None:
     return None
 
 
-def _rows(run: Run, evaluator: Evaluator, kept: Answers, asked: _Asked) -> tuple[Rows, np.ndarray | None]:
+def _rows(run: Run, evaluator: Evaluator, kept: Answers, asked: _Asked) -> tuple[AnsweredRows, np.ndarray | None]:
     """Answers to the rows, and their probabilities before calibration, if the model names classes."""
     examples = asked.examples
     found = probs = bounds = None
@@ -118,7 +118,7 @@ def _rows(run: Run, evaluator: Evaluator, kept: Answers, asked: _Asked) -> tuple
         bounds, kept.reference_bounds)
     shown = {"images": run.spec.preprocess.scaling(examples.x).reshape(examples.x.shape)} if run.spec.is_image else {
         "cells": examples.x if run.spec.is_table else _vectors(examples.x)}
-    return Rows(found, novelty, bounds, examples.y, words=asked.words, reference=kept.reference, **shown), probs
+    return AnsweredRows(found, novelty, bounds, examples.y, words=asked.words, reference=kept.reference, **shown), probs
 
 
 def _vectors(x: np.ndarray) -> pd.DataFrame:

@@ -57,7 +57,7 @@ class Blocks:
         self._reader = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="blocks")
         self._next: tuple[int, concurrent.futures.Future] | None = None
 
-    def at(self, step: int, end: int) -> tuple[feed.Arrays, int]:
+    def at(self, step: int, end: int) -> tuple[feed.TrainingArrays, int]:
         """Returns the arrays that have the rows of the steps from `step` on, and the step at which they end."""
         del end
         number = step // self.steps
@@ -69,7 +69,7 @@ class Blocks:
             self.number, self.current = number, self._placed(found)
         return self.current, (number + 1) * self.steps
 
-    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> feed.Rows:
+    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> feed.RowNumbers:
         """Returns the rows of the arrays of a block that the steps take: a replica's own stand in their order."""
         steps = (start + tf.range(num_steps)) % self.steps
 
@@ -77,25 +77,25 @@ class Blocks:
             part = max(size // self.batches.num_replicas, 1)
             return steps[:, None] * part + tf.range(size, dtype=tf.int64) % part
 
-        return feed.Rows(of(self.batches.labelled_size), of(self.batches.unlabelled_size))
+        return feed.RowNumbers(of(self.batches.labelled_size), of(self.batches.unlabelled_size))
 
     def _read_ahead(self, number: int) -> None:
         self._next = number, self._reader.submit(self._read, number)
 
-    def _read(self, number: int) -> dict[int, feed.Arrays]:
+    def _read(self, number: int) -> dict[int, feed.TrainingArrays]:
         """The arrays of one block for each replica of this process."""
         with tf.device("CPU:0"):
             rows = self.batches.rows(tf.constant(number * self.steps, tf.int64), tf.constant(self.steps, tf.int64))
         return {replica: self._of_replica(rows, replica) for replica in self._replicas()}
 
-    def _of_replica(self, rows: feed.Rows, replica: int) -> feed.Arrays:
+    def _of_replica(self, rows: feed.RowNumbers, replica: int) -> feed.TrainingArrays:
         def taken(examples: Examples, rows_of_steps: tf.Tensor) -> Examples:
             part = rows_of_steps.shape[1] // self.batches.num_replicas
             return examples.take(rows_of_steps.numpy()[:, replica * part: (replica + 1) * part].ravel())
 
         labelled, unlabelled = (taken(examples, part) for examples, part in
                                 zip((self.splits.labelled, self.splits.unlabelled), rows, strict=True))
-        return feed.Arrays(feed.part_of(self.splits, labelled.x), labelled.y.astype(np.int32),
+        return feed.TrainingArrays(feed.part_of(self.splits, labelled.x), labelled.y.astype(np.int32),
                            feed.part_of(self.splits, unlabelled.x))
 
     def _replicas(self) -> list[int]:
@@ -105,7 +105,7 @@ class Blocks:
         first = getattr(self.strategy.extended, "_id_in_cluster", 0) * here
         return list(range(first, first + here))
 
-    def _placed(self, found: dict[int, feed.Arrays]) -> feed.Arrays:
+    def _placed(self, found: dict[int, feed.TrainingArrays]) -> feed.TrainingArrays:
         if self.strategy.num_replicas_in_sync == 1:
             return tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), found[0])
 

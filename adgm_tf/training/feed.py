@@ -25,7 +25,7 @@ class Part(NamedTuple):
     observed: tf.Tensor | None = None
 
 
-class Arrays(NamedTuple):
+class TrainingArrays(NamedTuple):
     """Training arrays of one replica; labelled_y int32 [N]."""
 
     labelled: Part
@@ -33,8 +33,8 @@ class Arrays(NamedTuple):
     unlabelled: Part
 
 
-class Rows(NamedTuple):
-    """Rows of the arrays, a line a step: labelled [n,L] and unlabelled [n,U], int64."""
+class RowNumbers(NamedTuple):
+    """RowNumbers of the arrays, a line a step: labelled [n,L] and unlabelled [n,U], int64."""
 
     labelled: tf.Tensor
     unlabelled: tf.Tensor
@@ -68,7 +68,7 @@ class Batches:
     shuffles_unlabelled: bool
     seed: tf.Tensor
 
-    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> Rows:
+    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> RowNumbers:
         """Returns the rows of the batches of `num_steps` steps from `start` on (both int64), of all replicas."""
         def positions(size):
             return start * size + tf.range(num_steps * size, dtype=tf.int64)
@@ -79,10 +79,10 @@ class Batches:
         labelled = shuffled(self.labelled_size, self.num_labelled, seeds.Draw.LABELLED_ORDER)
         unlabelled = (shuffled(self.unlabelled_size, self.num_unlabelled, seeds.Draw.UNLABELLED_ORDER)
                       if self.shuffles_unlabelled else positions(self.unlabelled_size) % max(self.num_unlabelled, 1))
-        return Rows(tf.reshape(labelled, [num_steps, self.labelled_size]),
+        return RowNumbers(tf.reshape(labelled, [num_steps, self.labelled_size]),
                     tf.reshape(unlabelled, [num_steps, self.unlabelled_size]))
 
-    def take(self, arrays: Arrays, rows: Rows, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
+    def take(self, arrays: TrainingArrays, rows: RowNumbers, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
         """Returns the part of a batch, the rows [L] and [U] of one step, that belongs to `replica` (int32)."""
         labelled, unlabelled = (self._part(part, size, replica) for part, size in
                                 zip(rows, (self.labelled_size, self.unlabelled_size), strict=True))
@@ -123,10 +123,10 @@ def part_of(splits: Splits, x: Any) -> Part:
     return Part(*splits.prepared(x))
 
 
-def place(splits: Splits, strategy: tf.distribute.Strategy) -> Arrays:
+def place(splits: Splits, strategy: tf.distribute.Strategy) -> TrainingArrays:
     """Returns the training arrays with one copy on the device of each replica."""
     labelled, unlabelled = splits.labelled, splits.unlabelled
-    arrays = Arrays(part_of(splits, labelled.x), labelled.y.astype(np.int32), part_of(splits, unlabelled.x))
+    arrays = TrainingArrays(part_of(splits, labelled.x), labelled.y.astype(np.int32), part_of(splits, unlabelled.x))
     if strategy.num_replicas_in_sync == 1:
         return tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), arrays)
     return tf.nest.map_structure(lambda a: None if a is None else strategy.experimental_distribute_values_from_function(
@@ -139,11 +139,11 @@ class Resident:
     def __init__(self, splits: Splits, batches: Batches, strategy: tf.distribute.Strategy):
         self.batches, self.arrays = batches, place(splits, strategy)
 
-    def at(self, step: int, end: int) -> tuple[Arrays, int]:
+    def at(self, step: int, end: int) -> tuple[TrainingArrays, int]:
         """Returns the arrays that have the rows of the steps from `step` on, and the step at which they end."""
         del step
         return self.arrays, end
 
-    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> Rows:
+    def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> RowNumbers:
         """Returns the rows of the arrays that the steps take."""
         return self.batches.rows(start, num_steps)

@@ -82,7 +82,7 @@ class Trainer:
         return (*found, "loss")
 
     @property
-    def arrays(self) -> feed.Arrays:
+    def arrays(self) -> feed.TrainingArrays:
         """The training arrays on the device, or those of the block that the next step is in."""
         return self.feed.at(self.step, self.step + 1)[0]
 
@@ -147,14 +147,14 @@ class Trainer:
 
         return self.strategy.experimental_local_results(self.strategy.run(total, args=(vote,)))[0]
 
-    def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: feed.Arrays,
+    def _steps(self, start: tf.Tensor, num_steps: tf.Tensor, arrays: feed.TrainingArrays,
                before: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         """Takes steps; returns the sums of the terms with those of `before`, the last terms, and how many steps."""
         rows = self.feed.rows(start, num_steps)
 
         def body(sums, last, count):
             del last
-            of_step = feed.Rows(*(part[count] for part in rows))
+            of_step = feed.RowNumbers(*(part[count] for part in rows))
             report = self.strategy.run(self._replica_step, args=(arrays, of_step, start + count))
             report = self.strategy.experimental_local_results(report)[0]
             self._update_averages(start + count)
@@ -166,7 +166,7 @@ class Trainer:
 
         return tf.while_loop(going, body, (*before, tf.zeros([], tf.int64)), parallel_iterations=1)
 
-    def _replica_step(self, arrays: feed.Arrays, rows: feed.Rows, step: tf.Tensor) -> tf.Tensor:
+    def _replica_step(self, arrays: feed.TrainingArrays, rows: feed.RowNumbers, step: tf.Tensor) -> tf.Tensor:
         """Takes one step on a replica's part of the rows; returns the terms of all, in the order of `names`."""
         context = tf.distribute.get_replica_context()
         replica = tf.convert_to_tensor(context.replica_id_in_sync_group)

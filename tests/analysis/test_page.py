@@ -13,7 +13,7 @@ from PIL import Image
 
 from adgm_tf.analysis import calibration, metrics, page_sections, uncertainty
 from adgm_tf.analysis.page import page
-from adgm_tf.analysis.page_content import PageContent, Rows
+from adgm_tf.analysis.page_content import AnsweredRows, PageContent
 
 NASTY = "<script>alert('1')</script> & \"$x$\" {{ 7 * 7 }} https://example.org/a.png"
 SECTIONS = ["data", "learning", "errors", "confusion", "calibration", "abstention", "samples", "uncertain", "novel",
@@ -52,7 +52,7 @@ class Reader(html.parser.HTMLParser):
 
 def rows_of(probs, y, **options):
     found = uncertainty.of_samples(probs[None])
-    return Rows(found, novelty=np.linspace(0, 1, len(y)), y=y, **options)
+    return AnsweredRows(found, novelty=np.linspace(0, 1, len(y)), y=y, **options)
 
 
 def content(num_classes=3, num=200, images=False, **options):
@@ -168,7 +168,7 @@ def test_the_most_uncertain_and_the_most_novel_rows_are_shown():
 
 
 def test_bounds_order_rows_of_one_novelty():
-    rows = Rows(uncertainty.of_samples(np.full((1, 4, 2), 0.5)), novelty=np.ones(4),
+    rows = AnsweredRows(uncertainty.of_samples(np.full((1, 4, 2), 0.5)), novelty=np.ones(4),
                 bounds=np.array([-5.0, np.nan, -9.0, -1.0]))
     novel = page_sections.sections(PageContent("t", class_names=["a", "b"], rows=rows))[-1].blocks[-1].value["rows"]
     assert [answer["name"] for answer, _ in novel] == ["row 1", "row 2", "row 0", "row 3"]
@@ -176,10 +176,10 @@ def test_bounds_order_rows_of_one_novelty():
 
 def test_rows_without_novelty_labels_cells_or_numbers_are_shown():
     found = uncertainty.of_samples(np.array([[[np.nan, np.nan], [0.5, 0.5]]]))
-    read = Reader(page(PageContent("t", class_names=["a", "b"], rows=Rows(found))))
+    read = Reader(page(PageContent("t", class_names=["a", "b"], rows=AnsweredRows(found))))
     assert [s["id"] for s in read.all("section")] == ["uncertain"]
     assert "row 1" in read.text
-    nothing = Rows(uncertainty.of_samples(np.ones((1, 0, 2))), novelty=np.ones(0))
+    nothing = AnsweredRows(uncertainty.of_samples(np.ones((1, 0, 2))), novelty=np.ones(0))
     assert page_sections.sections(PageContent("t", class_names=["a", "b"], rows=nothing)) == []
 
 

@@ -332,7 +332,7 @@ def test_what_q_sees_what_p_describes_and_what_is_known_stay_with_their_example(
         return feed.Part(tf.constant(np.repeat(number, 3, 1)), tf.constant(np.repeat(number, 2, 1) + 0.5),
                          tf.constant(np.repeat(number % 2, 2, 1)))
 
-    arrays = feed.Arrays(part(0, 5), tf.range(5), part(100, 9))
+    arrays = feed.TrainingArrays(part(0, 5), tf.range(5), part(100, 9))
     taken = feed.Batches(2, 4, 5, 9, 1, 1.0, False, 0.0, True, seeds.of_run(0))
     seen = []
     for step in range(9):

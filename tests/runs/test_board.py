@@ -98,7 +98,7 @@ def test_the_layout_is_written_once_for_the_terms_and_errors_of_the_run(tmp_path
     kept = record.Record(tmp_path, 0)
     record.describe_run(kept, Config(num_valid=10, run_dir="r"), [])
     for step in (10, 20):
-        record.Terms(kept)(event(step, **{"labelled/bound": -1.0, "labelled/kl_z": 0.5}))
+        record.TermsWritten(kept)(event(step, **{"labelled/bound": -1.0, "labelled/kl_z": 0.5}))
     found = tensors(tmp_path / "train")["custom_scalars__config__"]
     assert len(found) == 1
     layout = layout_pb2.Layout.FromString(found[0][1].item())
@@ -469,7 +469,7 @@ def logged(tmp_path, *names):
     kept = record.Record(tmp_path, 0)
     config = Config(loggers=names, num_steps=7, run_dir="runs/a")
     record.describe_run(kept, config, [])
-    record.Terms(kept)(event(10))
+    record.TermsWritten(kept)(event(10))
     kept.add("valid", 10, {"error_percent": 5.0})
     record.describe_results(kept, 10, {"test_error_percent": 4.0})
     return board.hyperparameters(config)
