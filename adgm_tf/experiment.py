@@ -3,6 +3,7 @@
 python -m adgm_tf.experiment --list                                            the experiments and their rows
 python -m adgm_tf.experiment table1 --data_dir=DIR --row=adgm_1mc --split=1    one row with one choice of the labels
 python -m adgm_tf.experiment table1 --redraw                                   tables and pictures from stored files
+python -m adgm_tf.experiment own --dataset=csv:FILE --num_valid=50 --sweep=entropy_weight=1,2 --sweep=seed=0,1 --jobs=2
 
 Flags of train (adgm_tf.train --help) go to every run. Those that make a row another experiment put runs and tables
 under runs/varied-*, the others under runs/ and launch/. Several of these commands at once share the work: each takes
@@ -29,11 +30,13 @@ def define_flags() -> None:
     flags.DEFINE_string("launch_dir", "launch", "Folder of the flagfiles and results.")
     flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1)
     flags.DEFINE_list("core", [], "Keep to this core, or each of --jobs to one of these.")
-    flags.DEFINE_string("sweep", "", "A flag of train and values for it, as in learning_rate=1e-3,2e-3: every row with "
-                        "each of them. Values with commas in them have semicolons between.")
+    flags.DEFINE_multi_string("sweep", [], "A flag of train and values for it, as in learning_rate=1e-3,2e-3 or "
+                              "seed=0,1,2: every row with each of them. Values with commas in them have semicolons "
+                              "between. May be given for several flags: every value with every other.")
     flags.DEFINE_bool("dry_run", False, "Print the commands that are still to be run, and run nothing.")
     flags.DEFINE_bool("list", False, "Print the experiments and their rows, or those of the one named.")
-    flags.DEFINE_bool("table", False, "Print a table of the finished runs that are here, lowest error first.")
+    flags.DEFINE_bool("table", False, "Print a table of the finished runs that are here, lowest validation error "
+                      "first.")
     flags.DEFINE_list("compare", [], "Two rows: print the mean of their differences over the splits that both have, "
                       "with its 95 % interval.")
     flags.DEFINE_bool("collect", False, "Train nothing: store and draw what the runs that are here have measured.")
@@ -69,29 +72,34 @@ def main(name: str = "") -> None:
 
 
 def _asked() -> Any:
-    """What the flags ask for: a `planning.Asked`."""
+    """What the flags ask for: a `planning.Selection`."""
     from adgm_tf.experiments import planning
     values = flags.FLAGS
     given = config_lib.given_flags(values)
     config_lib.Config(**given)
-    launch = pathlib.Path(values.launch_dir)
-    if not launch.is_dir():
-        raise errors.UserError(f"launch_dir={launch}: must be the folder of flagfiles and results that comes with the "
-                               "source; start in a checkout, or name it")
     run_dir = given.pop("run_dir", "")
     splits = _whole_numbers("split", [part for text in values.split for part in text.split(",")])
-    return planning.Asked(launch, values.row, splits, {name: values[name].serialize() for name in given},
-                          _sweep(values.sweep), run_dir)
+    sweep = dict(map(_sweep, values.sweep))
+    for name in sweep:
+        if name in given:
+            raise errors.UserError(f"sweep={name}: --{name} is given as well; leave one of them out")
+    seeds = [_seed(text) for text in sweep.pop("seed", ())]
+    named = {name: values[name].serialize() for name in given}
+    return planning.Selection(pathlib.Path(values.launch_dir), values.row, splits, named, seeds, sweep, run_dir)
 
 
-def _sweep(text: str) -> tuple[str, tuple[str, ...]] | None:
-    if not text:
-        return None
+def _sweep(text: str) -> tuple[str, tuple[str, ...]]:
     name, _, given = text.lstrip("-").partition("=")
     if not given:
         raise errors.UserError(f"sweep={text}: must be a flag of train and its values, as in learning_rate=1e-3,2e-3")
     errors.lookup(config_lib.Config.__dataclass_fields__, "sweep", name)
-    return name, tuple(given.split(";" if ";" in given else ","))
+    return name, tuple(dict.fromkeys(given.split(";" if ";" in given else ",")))
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise errors.UserError(f"sweep=seed={text}: must be whole numbers with commas between")
+    return int(text)
 
 
 def _pair(names: list[str]) -> tuple[str, str]:

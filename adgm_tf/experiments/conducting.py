@@ -7,13 +7,15 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from adgm_tf.experiments import planning, running
-from adgm_tf.experiments.definitions import Experiment, Row
-from adgm_tf.experiments.outputs import Curves, Kept, Measured, Places, Results
-from adgm_tf.experiments.planning import Asked, Job
+from adgm_tf.experiments.definitions import Experiment, TableRow
+from adgm_tf.experiments.outputs import Benchmark, Curves, Kept, Places, Results
+from adgm_tf.experiments.planning import Job, Selection
 from adgm_tf.host import errors, files
 
+NOT_RANKED = "Not ranked: a run has no validation error, and the test set ranks nothing; --num_valid=N makes one."
 
-def run(experiment: Experiment, asked: Asked, cores: Sequence[int] = (), width: int = 1, *,
+
+def run(experiment: Experiment, asked: Selection, cores: Sequence[int] = (), width: int = 1, *,
         train: bool = True) -> None:
     """Trains what is missing, stores what was measured, and draws it; without `train`, stores and draws what is there.
 
@@ -30,7 +32,7 @@ def run(experiment: Experiment, asked: Asked, cores: Sequence[int] = (), width: 
     for output in experiment.outputs:
         if isinstance(output, Kept):
             failed += _keep(output, asked, where, core)
-        if isinstance(output, Measured) and train:
+        if isinstance(output, Benchmark) and train:
             failed += _measure(output, where, core)
         if isinstance(output, Curves):
             output.collect(where)
@@ -41,7 +43,7 @@ def run(experiment: Experiment, asked: Asked, cores: Sequence[int] = (), width: 
         raise errors.UserError(f"not finished: {' '.join(failed)}")
 
 
-def redraw(experiment: Experiment, asked: Asked) -> None:
+def redraw(experiment: Experiment, asked: Selection) -> None:
     """Makes every table and picture from the stored files alone."""
     _show(experiment.outputs, planning.places(experiment, asked))
 
@@ -52,27 +54,27 @@ def _show(outputs: Sequence, where: Places) -> None:
             print(f"\n{text}" if text.startswith("|") else text, flush=True)
 
 
-def _check_flagfiles(rows: Sequence[Row], launch: pathlib.Path) -> None:
+def _check_flagfiles(rows: Sequence[TableRow], launch: pathlib.Path) -> None:
     for row in rows:
         for name in (*row.flagfiles, *row.first_stage):
             if not (launch / name).is_file():
                 raise errors.UserError(f"launch_dir={launch}: has no {name}, the flags of row {row.name}")
 
 
-def _collect(experiment: Experiment, rows: Sequence[Row], where: Places) -> None:
+def _collect(experiment: Experiment, rows: Sequence[TableRow], where: Places) -> None:
     for table in planning.tables_of(experiment, rows):
         table.collect(where)
 
 
-def _runs(kept: Kept, asked: Asked, where: Places) -> dict[int, pathlib.Path]:
+def _runs(kept: Kept, asked: Selection, where: Places) -> dict[int, pathlib.Path]:
     return {0: pathlib.Path(asked.run_dir)} if kept.given and asked.run_dir else kept.runs(where)
 
 
-def _command(kept: Kept, run_dir: pathlib.Path, asked: Asked) -> tuple[str, ...]:
+def _command(kept: Kept, run_dir: pathlib.Path, asked: Selection) -> tuple[str, ...]:
     return (*kept.command, f"--run_dir={run_dir}", *planning.of_data(asked))
 
 
-def _keep(kept: Kept, asked: Asked, where: Places, core: int | None) -> list[str]:
+def _keep(kept: Kept, asked: Selection, where: Places, core: int | None) -> list[str]:
     """Returns the runs of which the command failed."""
     said, failed = [], []
     for split, run_dir in _runs(kept, asked, where).items():
@@ -87,16 +89,16 @@ def _keep(kept: Kept, asked: Asked, where: Places, core: int | None) -> list[str
     return failed
 
 
-def _measure(measured: Measured, where: Places, core: int | None) -> list[str]:
+def _measure(measured: Benchmark, where: Places, core: int | None) -> list[str]:
     succeeded, _ = running.call(_benchmark(measured, where), core)
     return [] if succeeded else [measured.json]
 
 
-def _benchmark(measured: Measured, where: Places) -> tuple[str, ...]:
+def _benchmark(measured: Benchmark, where: Places) -> tuple[str, ...]:
     return "benchmark", *measured.flags, f"--json={where.results / measured.json}"
 
 
-def commands(experiment: Experiment, asked: Asked) -> Iterator[str]:
+def commands(experiment: Experiment, asked: Selection) -> Iterator[str]:
     """Yields the commands that `run` would start, as they stand on a command line."""
     where = planning.places(experiment, asked)
     _check_flagfiles(planning.chosen(experiment, asked), asked.launch)
@@ -105,20 +107,22 @@ def commands(experiment: Experiment, asked: Asked) -> Iterator[str]:
     for output in experiment.outputs:
         if isinstance(output, Kept):
             steps += [_command(output, run_dir, asked) for run_dir in _to_come(output, jobs, asked, where)]
-        if isinstance(output, Measured):
+        if isinstance(output, Benchmark):
             steps.append(_benchmark(output, where))
     for command in steps:
         yield shlex.join(["python", "-m", f"adgm_tf.{command[0]}", *command[1:]])
 
 
-def _to_come(kept: Kept, jobs: Sequence[Job], asked: Asked, where: Places) -> list[pathlib.Path]:
+def _to_come(kept: Kept, jobs: Sequence[Job], asked: Selection, where: Places) -> list[pathlib.Path]:
     planned = {job.split: job.run_dir for job in jobs if (job.row.home, job.row.name) == (kept.home, kept.row)
                and (kept.splits is None or job.split in kept.splits)}
     return list({**planned, **_runs(kept, asked, where)}.values())
 
 
-def leaderboard(experiment: Experiment, asked: Asked) -> str:
-    """Returns the table of the finished runs that are here, lowest error first: on validation images if all have it.
+def leaderboard(experiment: Experiment, asked: Selection) -> str:
+    """Returns the table of the finished runs that are here, lowest validation error first, the test set ranks none.
+
+    Rows of which one has no validation error come in the order of their names.
 
     Raises:
       UserError: there is none.
@@ -129,12 +133,13 @@ def leaderboard(experiment: Experiment, asked: Asked) -> str:
     found = tables.collect([pattern for home, name in sorted(names) for pattern in where.patterns(home, [name])])
     frame = tables.frame(tables.merged([], found))
     means = frame.groupby("row", sort=False)[["valid_error_percent", "test_error_percent", "test_bound_nats"]].mean()
-    valid = means["valid_error_percent"].notna().all()
-    ranked = means.sort_values("valid_error_percent" if valid else "test_error_percent", kind="stable")
-    return tables.markdown(tables.in_order(frame.to_dict("records"), list(ranked.index)))
+    ranks = means["valid_error_percent"].notna().all()
+    ranked = means.sort_values("valid_error_percent", kind="stable") if ranks else means.sort_index()
+    shown = tables.markdown(tables.in_order(frame.to_dict("records"), list(ranked.index)))
+    return shown if ranks else f"{shown}\n\n{NOT_RANKED}"
 
 
-def compare(experiment: Experiment, asked: Asked, one: str, other: str) -> str:
+def compare(experiment: Experiment, asked: Selection, one: str, other: str) -> str:
     """Returns the paired difference of two rows, of the stored lines and the runs that are here.
 
     Raises:

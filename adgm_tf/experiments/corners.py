@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adgm_tf.experiments.definitions import Experiment, Row
+from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.outputs import Curves, Results
 
 _SORTED, _SHUFFLED = "--unlabelled_order=class_sorted", "--unlabelled_order=shuffled"
@@ -18,7 +18,7 @@ _BOTH = ("test", "hidden")
 CORNERS = Experiment(
     "corners", "The authors' procedure of 2015, 10 samples: unlabelled images class by class or shuffled, their "
     "log-weights mixed within the batch or not.",
-    tuple(Row(name, "corners", ("corners/flags.txt",), flags) for name, flags in _FLAGS.items()), splits=(0, 1, 2),
+    tuple(TableRow(name, "corners", ("corners/flags.txt",), flags) for name, flags in _FLAGS.items()), splits=(0, 1, 2),
     any_length=True, outputs=(
         Results("corners/results.csv", "corners", _NAMES, comparisons=(
             ("10mc_class_sorted_mixed", "10mc_shuffled"), ("10mc_class_sorted_mixed", "10mc_class_sorted"),
@@ -28,8 +28,8 @@ CORNERS = Experiment(
         Curves("corners/authors_log.png", "corners/authors_log.csv", "corners", _NAMES[:1], errors=_BOTH)))
 BEST_DEEP = Experiment(
     "best_deep", "The best recipe with perceptrons on ten splits: a classifier of five hidden layers.",
-    (Row("best_deep", "best_deep", ("best_deep/flags.txt",)),
-     Row("conv_deep", "best_deep", ("best_deep/flags.txt",),
+    (TableRow("best_deep", "best_deep", ("best_deep/flags.txt",)),
+     TableRow("conv_deep", "best_deep", ("best_deep/flags.txt",),
          ("--trunk=convolutional", "--unlabelled_batch_size=200", "--num_steps=7800"), one_length=True)),
     splits=tuple(range(10)), any_length=True, outputs=(
         Results("best_deep/results.csv", "best_deep", ("best_deep", "conv_deep"),

@@ -8,7 +8,7 @@ from adgm_tf.experiments import outputs
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class TableRow:
     """A line of a table, trained once a split and seed.
 
     Args:
@@ -38,12 +38,14 @@ class Experiment:
       about: one line.
       any_length: whether runs with another `--num_steps` stand beside those of the row's own; of two runs of one row,
         split and seed the longer one counts. If not, such runs are another experiment.
+      published: whether runs with its own flags have their results under launch/.
     """
 
     name: str
     about: str
-    rows: tuple[Row, ...] = ()
+    rows: tuple[TableRow, ...] = ()
     splits: tuple[int, ...] = (0,)
     seeds: tuple[int, ...] = (0,)
     any_length: bool = False
+    published: bool = True
     outputs: tuple[outputs.Output, ...] = ()

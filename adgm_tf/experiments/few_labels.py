@@ -6,7 +6,7 @@ seglearn (watch) and scikit-learn (patches); `launch/few_labels/README.md` says 
 
 from __future__ import annotations
 
-from adgm_tf.experiments.definitions import Experiment, Row
+from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.few_labels_table import FewLabels
 
 HOME = "few_labels"
@@ -21,10 +21,10 @@ SCIKIT = ("label_spreading", "label_propagation", "self_trained_logistic_regress
 SYSTEMS = (OURS, "vat", *SCIKIT)
 
 
-def _row(name: str, system: str) -> Row:
+def _row(name: str, system: str) -> TableRow:
     dataset, labels = SETS[name]
     flags = (f"--model={system}", f"--dataset={dataset}", f"--num_labels={labels}")
-    return Row(f"{name}-{system}", HOME, (), (*flags, "--preset=auto") if system == OURS else flags)
+    return TableRow(f"{name}-{system}", HOME, (), (*flags, "--preset=auto") if system == OURS else flags)
 
 
 ROWS_OF_SETS = tuple(_row(name, system) for name in SETS for system in SYSTEMS)

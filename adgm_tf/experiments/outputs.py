@@ -235,7 +235,7 @@ class Units:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Benchmark:
     """What the benchmark measures, as JSON; in a table `benchmark`, if that is asked for."""
 
     json: str
@@ -251,7 +251,7 @@ class Measured:
         return publish(path, "benchmark", report.markdown(json.loads(path.read_text())))
 
 
-Output = Results | Curves | Kept | Units | Measured
+Output = Results | Curves | Kept | Units | Benchmark
 
 
 def publish(path: pathlib.Path, name: str, text: str) -> list[str]:

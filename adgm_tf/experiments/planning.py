@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 from adgm_tf import config as config_lib
 from adgm_tf.experiments import tables
-from adgm_tf.experiments.definitions import Experiment, Row
+from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.outputs import Places, Results
 from adgm_tf.host import errors, files
 
@@ -22,7 +23,7 @@ _OWN = ("data_dir", "seed", "num_steps")
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Selection:
     """What the command line asks for.
 
     Args:
@@ -30,7 +31,8 @@ class Asked:
       rows: names of rows, or what they begin with; all if empty.
       splits: those of the experiment if empty.
       flags: flags of train, by name, as they stand on a command line.
-      sweep: a flag of train and the values that it takes in turn.
+      seeds: those of the experiment if empty.
+      sweep: flags of train, each with the values that it takes in turn; every value of one goes with every other.
       run_dir: the run that stands in for the one that the experiment would evaluate or draw.
     """
 
@@ -38,7 +40,8 @@ class Asked:
     rows: Sequence[str] = ()
     splits: Sequence[int] = ()
     flags: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    sweep: tuple[str, tuple[str, ...]] | None = None
+    seeds: Sequence[int] = ()
+    sweep: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     run_dir: str = ""
 
 
@@ -55,38 +58,49 @@ class Job:
     """The run of a row with a split and a seed, and the steps to it."""
 
     run_dir: pathlib.Path
-    row: Row
+    row: TableRow
     split: int
     steps: tuple[Step, ...]
 
 
-def places(experiment: Experiment, asked: Asked) -> Places:
+def places(experiment: Experiment, asked: Selection) -> Places:
     """Returns where runs and results go: to a folder of their own where flags make another experiment.
 
     Raises:
-      UserError: a flag is not the user's to give.
+      UserError: a flag is not the user's to give, or the folder of flagfiles and results is needed and not there.
     """
     takes_run = any(getattr(output, "given", False) for output in experiment.outputs)
     for name, why in _NAMED.items():
         if name in asked.flags or (name == "run_dir" and asked.run_dir and not takes_run):
             raise errors.UserError(f"{asked.flags.get(name, f'--run_dir={asked.run_dir}').lstrip('-')}: {why}")
     other = [text for name, text in asked.flags.items() if _makes_another(name, experiment)]
-    suffixes = ("",)
-    if asked.sweep:
-        flag, values = asked.sweep
-        other.append(f"--{flag}={';'.join(values)}")
-        suffixes = tuple(f"-{flag}={value}" for value in values)
+    other += [f"--{name}={';'.join(values)}" for name, values in asked.sweep.items()]
+    suffixes = tuple(variants(asked.sweep))
+    in_launch = (experiment.published and not other) or any(row.flagfiles or row.first_stage for row in experiment.rows)
+    if in_launch and not asked.launch.is_dir():
+        raise errors.UserError(f"launch_dir={asked.launch}: must be the folder of flagfiles and results that comes "
+                               "with the source; start in a checkout, or name it")
     if not other:
-        return Places(asked.launch, RUNS)
+        return Places(asked.launch if experiment.published else RUNS, RUNS)
     folder = pathlib.Path(RUNS, f"varied-{zlib.crc32(chr(10).join(sorted(other)).encode()):08x}")
     return Places(folder, folder, suffixes)
 
 
-def note_flags(experiment: Experiment, asked: Asked, where: Places) -> None:
+def variants(sweep: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Returns the flags of each variant of a row by what its name ends in; one with neither without a sweep."""
+    found = {}
+    for values in itertools.product(*sweep.values()):
+        pairs = list(zip(sweep, values, strict=True))
+        suffix = "".join(f"-{name}={value}" for name, value in pairs).replace("/", "_")
+        found[suffix] = tuple(f"--{name}={value}" for name, value in pairs)
+    return found
+
+
+def note_flags(experiment: Experiment, asked: Selection, where: Places) -> None:
     """Writes the flags that a folder of another experiment stands for into it."""
     if where.results != asked.launch:
         given = sorted(text for name, text in asked.flags.items() if _makes_another(name, experiment))
-        swept = [f"# {asked.sweep[0]}: {' '.join(asked.sweep[1])}"] if asked.sweep else []
+        swept = [f"# {name}: {' '.join(values)}" for name, values in asked.sweep.items()]
         files.write_text(where.results / "flags.txt", "".join(f"{line}\n" for line in [*given, *swept]))
 
 
@@ -97,7 +111,7 @@ def _makes_another(name: str, experiment: Experiment) -> bool:
     return name in _REPLICAS or (name not in _OWN and affects != config_lib.NOTHING)
 
 
-def chosen(experiment: Experiment, asked: Asked) -> list[Row]:
+def chosen(experiment: Experiment, asked: Selection) -> list[TableRow]:
     """Returns the rows that are asked for; a name that is no row stands for those that begin with it.
 
     Raises:
@@ -113,17 +127,18 @@ def chosen(experiment: Experiment, asked: Asked) -> list[Row]:
     return found
 
 
-def jobs(experiment: Experiment, asked: Asked, where: Places) -> list[Job]:
+def jobs(experiment: Experiment, asked: Selection, where: Places) -> list[Job]:
     """Returns the jobs, split by split, and in each in the order of the rows."""
     rows = chosen(experiment, asked)
     given = {output.row for output in experiment.outputs if asked.run_dir and getattr(output, "given", False)}
-    seeds = [None] if "seed" in asked.flags else experiment.seeds
-    return [_job(row, split, seed, suffix, asked, where=where) for split in asked.splits or experiment.splits
-            for seed in seeds for row in rows if row.name not in given for suffix in where.suffixes]
+    seeds = asked.seeds or ([None] if "seed" in asked.flags else experiment.seeds)
+    return [_job(row, split, seed, variant, asked, where=where) for split in asked.splits or experiment.splits
+            for seed in seeds for row in rows if row.name not in given for variant in variants(asked.sweep).items()]
 
 
-def _job(row: Row, split: int, seed: int | None, suffix: str, asked: Asked, *,
+def _job(row: TableRow, split: int, seed: int | None, variant: tuple[str, tuple[str, ...]], asked: Selection, *,
          where: Places) -> Job:
+    suffix, swept = variant
     own = {name: text for name, text in asked.flags.items() if name != "num_steps" or not row.one_length}
     if seed:
         own["seed"] = f"--seed={seed}"
@@ -131,7 +146,6 @@ def _job(row: Row, split: int, seed: int | None, suffix: str, asked: Asked, *,
     name = f"{split}{f'-seed{seed_given}' if seed_given not in ('', '0') else ''}"
     name += f"-steps{steps_given}" if steps_given else ""
     run_dir = where.runs / row.home / (row.name + suffix) / name
-    swept = (f"--{suffix[1:]}",) if suffix else ()
 
     def trained(run_dir: pathlib.Path, flagfiles: Sequence[str], flags: Sequence[str] = ()) -> Step:
         command = ("train", *(f"--flagfile={asked.launch / path}" for path in flagfiles), *flags,
@@ -152,7 +166,7 @@ def _job(row: Row, split: int, seed: int | None, suffix: str, asked: Asked, *,
     return Job(run_dir, row, split, tuple(steps))
 
 
-def of_data(asked: Asked) -> tuple[str, ...]:
+def of_data(asked: Selection) -> tuple[str, ...]:
     """Returns the flag that says where the data are, if it is given."""
     return (asked.flags["data_dir"],) if "data_dir" in asked.flags else ()
 
@@ -166,7 +180,7 @@ def _has_likelihood(run_dir: pathlib.Path) -> bool:
     return files.read_json(path, "runs").get("step") == files.read_json(finished, "runs").get("steps")
 
 
-def tables_of(experiment: Experiment, rows: Sequence[Row]) -> list[Results]:
+def tables_of(experiment: Experiment, rows: Sequence[TableRow]) -> list[Results]:
     """Returns the tables that have one of these rows."""
     return [output for output in experiment.outputs if isinstance(output, Results)
             and any(row.home == output.home and row.name in output.rows for row in rows)]

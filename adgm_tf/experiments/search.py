@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adgm_tf.experiments.definitions import Experiment, Row
+from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.outputs import Results
 
 # What grey_batch_linear_2e-3 and the changes to it share; of a flag that is given twice, the last counts.
@@ -60,5 +60,5 @@ VARIANTS = {
 
 EXPERIMENT = Experiment(
     "search", "The search for the best recipe: 3,000 steps a variant, compared on 1,000 validation images.",
-    tuple(Row(name, "search", ("search/flags.txt",), tuple(flags.split())) for name, flags in VARIANTS.items()),
+    tuple(TableRow(name, "search", ("search/flags.txt",), tuple(flags.split())) for name, flags in VARIANTS.items()),
     outputs=(Results("search/results.csv", "search", tuple(VARIANTS)),))

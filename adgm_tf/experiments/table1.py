@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adgm_tf.experiments.definitions import Experiment, Row
+from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.outputs import Curves, Kept, Results, Units
 
 COMMON = "table1/flags.txt"
@@ -14,10 +14,10 @@ NAMES = ("adgm_1mc", "adgm_10mc", "adgm_deterministic", "m2", "m1m2", "adgm_icml
          "best_honest_conv", "best_honest_conv_long")
 # Rows with two stages, and the flags of the first one.
 FIRST_STAGES = {"m1m2": (COMMON, "table1/features/m1m2.txt")}
-ROWS = {name: Row(name, "table1", (COMMON, f"table1/{name}.txt"), first_stage=FIRST_STAGES.get(name, ()))
+ROWS = {name: TableRow(name, "table1", (COMMON, f"table1/{name}.txt"), first_stage=FIRST_STAGES.get(name, ()))
         for name in NAMES}
 # Models without a classifier: what counts is the log-likelihood of the test images.
-UNSUPERVISED = tuple(Row(name, "unsupervised", (COMMON, f"unsupervised/{name}.txt"), likelihood=True)
+UNSUPERVISED = tuple(TableRow(name, "unsupervised", (COMMON, f"unsupervised/{name}.txt"), likelihood=True)
                      for name in ("avae", "m1"))
 
 RESULTS = Results("table1/results.csv", "table1", NAMES, published="table1/published.csv", comparisons=(
@@ -29,7 +29,7 @@ RESULTS = Results("table1/results.csv", "table1", NAMES, published="table1/publi
 UNSUPERVISED_RESULTS = Results("unsupervised/results.csv", "unsupervised", tuple(row.name for row in UNSUPERVISED))
 
 
-def rows(*names: str) -> tuple[Row, ...]:
+def rows(*names: str) -> tuple[TableRow, ...]:
     """Returns rows of Table 1."""
     return tuple(ROWS[name] for name in names)
 
@@ -51,7 +51,7 @@ FIGURE4 = ("adgm_1mc", "adgm_10mc", "adgm_deterministic", "m2")
 ONE_SAMPLE = ("workshop2015_class_sorted", "workshop2015_shuffled", "workshop2015_trained")
 TEN_SAMPLES = ("workshop2015_10mc_class_sorted", "workshop2015_10mc_shuffled")
 # q(a|x) as it was drawn at the start: one step, in which it is left alone.
-UNTRAINED = Row("untrained", "figure3", (COMMON,), one_length=True, flags=(
+UNTRAINED = TableRow("untrained", "figure3", (COMMON,), one_length=True, flags=(
     "--model=adgm", "--auxiliary_start=wide", "--freeze_auxiliary", "--num_steps=1"))
 
 EXPERIMENTS = (

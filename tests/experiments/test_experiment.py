@@ -15,7 +15,7 @@ from adgm_tf import config as config_lib
 from adgm_tf.experiments import conducting, planning, running, table1, tables
 from adgm_tf.experiments.listing import EXPERIMENTS
 from adgm_tf.experiments.outputs import Kept
-from adgm_tf.experiments.planning import Asked
+from adgm_tf.experiments.planning import Selection
 from adgm_tf.host import errors
 
 LAUNCH = process.ROOT / "launch"
@@ -24,7 +24,7 @@ NAMES = sorted(EXPERIMENTS)
 
 
 def jobs(name, **asked):
-    experiment, asked = EXPERIMENTS[name], Asked(LAUNCH, **asked)
+    experiment, asked = EXPERIMENTS[name], Selection(LAUNCH, **asked)
     return planning.jobs(experiment, asked, planning.places(experiment, asked))
 
 
@@ -47,7 +47,7 @@ def test_every_flagfile_is_that_of_a_row_and_every_row_has_its_own():
 @pytest.mark.parametrize(("home", "name"), ROWS)
 def test_commands_of_a_row_make_configurations(home, name, parse, here):
     experiment, row = ROWS[home, name]
-    asked = Asked(LAUNCH, [name], [3])
+    asked = Selection(LAUNCH, [name], [3])
     job, = planning.jobs(experiment, asked, planning.places(experiment, asked))
     made = [config_lib.Config(**parse(*step.command[1:])) for step in job.steps if step.command[0] == "train"]
     config = made[-1]
@@ -96,35 +96,58 @@ def test_seeds_and_lengths_stand_in_the_name(here):
                                   if f.name not in ("run_dir", "split_seed", "seed", "num_steps")])
 def test_flags_that_make_another_experiment_get_a_folder_of_their_own(name):
     affects = config_lib.Config.__dataclass_fields__[name].metadata["affects"]
-    where = planning.places(EXPERIMENTS["bfloat16"], Asked(LAUNCH, flags={name: f"--{name}=1"}))
+    where = planning.places(EXPERIMENTS["bfloat16"], Selection(LAUNCH, flags={name: f"--{name}=1"}))
     varied = re.fullmatch(r"runs/varied-[0-9a-f]{8}", str(where.results)) and where.results == where.runs
     assert bool(varied) == (affects != config_lib.NOTHING or name in ("strategy", "devices"))
     assert varied or (where.results, str(where.runs)) == (LAUNCH, "runs")
 
 
 def test_another_length_is_another_experiment_where_rows_have_one_length():
-    asked = Asked(LAUNCH, flags={"num_steps": "--num_steps=9"})
+    asked = Selection(LAUNCH, flags={"num_steps": "--num_steps=9"})
     varied = {name for name in NAMES if planning.places(EXPERIMENTS[name], asked).results != LAUNCH}
-    assert varied == {"search", "family", "bfloat16", "minutes_to_error", "quickstart", "benchmark", "few_labels"}
+    assert varied == {"search", "family", "bfloat16", "minutes_to_error", "quickstart", "benchmark", "few_labels",
+                      "own"}
     untrained = jobs("figure3", flags=asked.flags)[-1]
     assert str(untrained.run_dir) == "runs/figure3/untrained/0"
     assert "--num_steps=9" not in untrained.steps[0].command
 
 
 def test_a_sweep_trains_every_row_with_every_value(here):
-    found = jobs("bfloat16", rows=["float32"], splits=[0, 1], sweep=("learning_rate", ("1e-3", "2e-3")))
+    found = jobs("bfloat16", rows=["float32"], splits=[0, 1], sweep={"learning_rate": ("1e-3", "2e-3")})
     assert [job.run_dir.parts[2:] for job in found] == [
         ("bfloat16", f"float32-learning_rate={value}", split) for split in "01" for value in ("1e-3", "2e-3")]
     assert [job.steps[0].command[-1] for job in found[:2]] == ["--learning_rate=1e-3", "--learning_rate=2e-3"]
 
 
+def test_a_sweep_over_several_flags_and_seeds_is_their_grid(here):
+    found = jobs("own", flags={"num_steps": "--num_steps=9"}, seeds=(0, 1),
+                 sweep={"learning_rate": ("1e-3", "2e-3"), "dataset": ("csv:a/b.csv", "digits")})
+    assert len(found) == len({job.run_dir for job in found}) == 8
+    assert {job.run_dir.parts[3:] for job in found} == {
+        (f"run-learning_rate={rate}-dataset={name}", f"0{seed}-steps9") for seed in ("", "-seed1")
+        for rate in ("1e-3", "2e-3") for name in ("csv:a_b.csv", "digits")}
+    for job in found:
+        assert ("--seed=1" in job.steps[0].command) == ("seed1" in job.run_dir.name)
+        assert [part for part in job.steps[0].command if part.startswith("--dataset=")] == [
+            "--dataset=csv:a/b.csv" if "a_b" in job.run_dir.parts[3] else "--dataset=digits"]
+
+
+def test_own_data_are_swept_without_a_checkout(here):
+    asked = Selection(pathlib.Path("launch"), sweep={"dataset": ("digits",)})
+    assert planning.places(EXPERIMENTS["own"], asked).results.parts[0] == "runs"
+    assert planning.places(EXPERIMENTS["own"], Selection(pathlib.Path("launch"))).results.parts[0] == "runs"
+    for name, given in (("quickstart", Selection(pathlib.Path("launch"))), ("family", asked)):
+        with pytest.raises(errors.UserError, match=r"^launch_dir=launch: must be the folder of flagfiles"):
+            planning.places(EXPERIMENTS[name], given)
+
+
 def test_what_is_no_row_stands_for_those_that_begin_with_it():
     experiment = EXPERIMENTS["table1"]
-    names = [row.name for row in planning.chosen(experiment, Asked(LAUNCH, ["workshop2015_10mc", "sdgm"]))]
+    names = [row.name for row in planning.chosen(experiment, Selection(LAUNCH, ["workshop2015_10mc", "sdgm"]))]
     assert names == ["workshop2015_10mc_class_sorted", "workshop2015_10mc_shuffled", "sdgm"]
     for name in ("sdmg", ""):
         with pytest.raises(errors.UserError, match=f"^row={name}: .*known: adgm_1mc, adgm_10mc, "):
-            planning.chosen(experiment, Asked(LAUNCH, [name]))
+            planning.chosen(experiment, Selection(LAUNCH, [name]))
 
 
 def finished(run_dir, **results):
@@ -137,7 +160,7 @@ def finished(run_dir, **results):
 def to_do(name, **asked):
     experiment = EXPERIMENTS[name]
     return [line.split("adgm_tf.")[1].split()[0] + " " + re.search(r"--run_dir=(\S+)", line)[1]
-            for line in conducting.commands(experiment, Asked(LAUNCH, **asked))]
+            for line in conducting.commands(experiment, Selection(LAUNCH, **asked))]
 
 
 def test_what_is_done_is_left_out(here):
@@ -209,12 +232,12 @@ def log():
 
 
 def run(name, train=True, width=1, **asked):
-    conducting.run(EXPERIMENTS[name], Asked(pathlib.Path("launch"), **asked), train=train, width=width)
+    conducting.run(EXPERIMENTS[name], Selection(pathlib.Path("launch"), **asked), train=train, width=width)
 
 
 def test_an_experiment_from_its_runs_to_its_table(stub, capsys):
     run("quickstart", width=2)
-    assert log()[:3] == [f"train runs/quickstart/defaults/{split}" for split in range(3)]
+    assert sorted(log()[:3]) == [f"train runs/quickstart/defaults/{split}" for split in range(3)]
     stored = pd.read_csv("launch/quickstart/results.csv", dtype={"version": str})
     assert list(stored["test_error_percent"]) == [5, 6, 7]
     assert set(zip(stored["version"], stored["machine"], stored["compute_dtype"], strict=True)) == {
@@ -243,7 +266,7 @@ def test_a_variation_keeps_out_of_the_stored_files(stub, capsys):
 
 def test_a_failed_run_is_named_and_the_others_go_on(stub, capsys):
     with pytest.raises(errors.UserError, match=r"^not finished: runs/varied-.*/bfloat16/float32-model=bad/0$"):
-        run("bfloat16", rows=["float32"], splits=[0], sweep=("model", ("bad", "m2")))
+        run("bfloat16", rows=["float32"], splits=[0], sweep={"model": ("bad", "m2")})
     assert len(log()) == 2
     assert "float32-model=bad/0: failed\n" in capsys.readouterr().out
 
@@ -259,7 +282,7 @@ def test_pictures_of_runs_are_kept_by_split(stub, capsys):
     for split in (1, 2):
         finished(f"runs/table1/workshop2015_trained/{split}", split_seed=split)
     kept = next(output for output in EXPERIMENTS["figure3"].outputs if isinstance(output, Kept) and not output.splits)
-    places = planning.places(EXPERIMENTS["figure3"], Asked(pathlib.Path("launch")))
+    places = planning.places(EXPERIMENTS["figure3"], Selection(pathlib.Path("launch")))
     assert list(kept.runs(places)) == [1, 2]
     for folder in ("figures", "evaluation"):
         pathlib.Path(f"runs/table1/workshop2015_trained/2/{folder}").mkdir()
@@ -273,10 +296,15 @@ def test_pictures_of_runs_are_kept_by_split(stub, capsys):
 def test_the_runs_that_are_here_are_ranked_by_their_validation_error(here):
     for row, valid, test in (("float32", 3.0, 1.0), ("bfloat16", 2.0, 9.0)):
         finished(f"runs/bfloat16/{row}/0", valid_error_percent=valid, test_error_percent=test)
-    shown = conducting.leaderboard(EXPERIMENTS["bfloat16"], Asked(LAUNCH))
+    shown = conducting.leaderboard(EXPERIMENTS["bfloat16"], Selection(LAUNCH))
     assert [line.split()[1] for line in shown.splitlines()[2:]] == ["bfloat16", "float32"]
+    finished("runs/bfloat16/float32/1", valid_error_percent=None, test_error_percent=0.0)
+    finished("runs/bfloat16/float32/0", valid_error_percent=None, test_error_percent=0.0)
+    shown = conducting.leaderboard(EXPERIMENTS["bfloat16"], Selection(LAUNCH))
+    assert [line.split()[1] for line in shown.splitlines()[2:4]] == ["bfloat16", "float32"]
+    assert shown.endswith(conducting.NOT_RANKED)
     with pytest.raises(errors.UserError, match="no finished run"):
-        conducting.leaderboard(EXPERIMENTS["family"], Asked(LAUNCH))
+        conducting.leaderboard(EXPERIMENTS["family"], Selection(LAUNCH))
 
 
 # The command
@@ -295,6 +323,8 @@ def test_the_runs_that_are_here_are_ranked_by_their_validation_error(here):
     (["table1", "--num_steps=0"], "num_steps=0: must be at least 1"),
     (["table1", "--sweep=learning_rate"], "sweep=learning_rate: must be a flag of train and its values"),
     (["table1", "--sweep=learning=1,2"], "sweep=learning: did you mean learning_rate"),
+    (["table1", "--seed=1", "--sweep=seed=0,1"], "sweep=seed: --seed is given as well"),
+    (["table1", "--sweep=seed=0,a"], "sweep=seed=a: must be whole numbers"),
     (["table1", "--compare=sdgm"], "compare=sdgm: must be two rows"),
     (["table1", "--compare=sdgm,m3"], "compare=m3: did you mean m2"),
     (["table1", "--compare=sdgm,best_honest"], "compare=sdgm,best_honest: hold out 1,000 and 0 validation images")])

@@ -12,7 +12,7 @@ import process
 import pytest
 
 from adgm_tf.experiments import running
-from adgm_tf.experiments.definitions import Row
+from adgm_tf.experiments.definitions import TableRow
 from adgm_tf.experiments.planning import Job, Step
 from adgm_tf.host import errors, files
 
@@ -60,7 +60,7 @@ def stub(tmp_path, monkeypatch):
 def job(name, *kinds):
     run_dir = pathlib.Path("runs") / name / "0"
     paths = [run_dir / f"{i}.txt" for i in range(len(kinds))]
-    return Job(run_dir, Row(name, "home"), 0, tuple(
+    return Job(run_dir, TableRow(name, "home"), 0, tuple(
         Step((kind, str(path)), path.is_file) for kind, path in zip(kinds, paths, strict=True)))
 
 
