@@ -169,8 +169,8 @@ class ObjectiveOptions:
                                             "interpolation terms: the answer at x with the same noise, without noise "
                                             "(clean), or that of averaged weights without noise (teacher).",
                                             choices=("same", "clean", "teacher"))
-    teacher_decay: float = option(0.99, "Decay of the averaged weights of consistency_target=teacher.",
-                                  minimum=0, maximum=1)
+    teacher_decay: float = family_option(0.99, "Decay of the averaged weights of consistency_target=teacher.",
+                                         minimum=0, maximum=1)
     interpolation_weight: float = family_option(0.0, "Weight of KL(u q(y|x) + (1 - u) q(y|x') || q(y|u x + (1 - u) "
                                                 "x')), u uniform, x and x' examples of a batch.", minimum=0)
     entropy_weight: float = regulariser_option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.",

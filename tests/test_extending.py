@@ -86,7 +86,7 @@ def notebook(monkeypatch):
     for module in (systems,):
         monkeypatch.setattr(module, "FAMILY", known)
     from adgm_tf.model import engine
-    monkeypatch.setattr(engine, "FAMILY", known)
+    monkeypatch.setattr(construction, "FAMILY", known)
     return known
 
 

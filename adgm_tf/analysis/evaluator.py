@@ -42,7 +42,7 @@ class Evaluator:
         self.seed = seeds.fold(seeds.of_run(seed), seeds.Draw.EVALUATION)
         self._bound, self._bound_alone = (self._compile(functools.partial(_bound, model, shared_noise=shared))
                                           for shared in (False, True))
-        self._kl = self._compile(lambda seen, seed, described: model.kl_per_unit(seen, seed, described.x))
+        self._kl = self._compile(lambda seen, seed, described: model.kl_per_unit(seen, seed, *described))
         self._encode = self._compile(lambda seen, seed, described: model.encode(seen).z)
         self._blocks: dict[tuple[Callable, int], Callable] = {}
 

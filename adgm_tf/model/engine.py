@@ -1,4 +1,4 @@
-"""The engine that builds a model from its row of the family: one contract for all of them."""
+"""The model that a row of the family stands for: one contract for all of them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from jaxtyping import Float, Int
 
-from adgm_tf.host import errors
-from adgm_tf.model import densities, seeds, trunks
+from adgm_tf.model import densities, seeds
 from adgm_tf.model.conditionals import Conditional
-from adgm_tf.model.contract import Auxiliary, Encoding, ExampleSpec, Features, Terms
-from adgm_tf.model.family import FAMILY, Row
+from adgm_tf.model.contract import Auxiliary, Encoding, Features, Terms
+from adgm_tf.model.family import Row
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import Trunk
-from adgm_tf.options import ModelOptions
 
 tfd = tfp.distributions
 
@@ -177,7 +175,7 @@ class GenerativeModel(tf.Module):
           phase: what batch normalisation does.
           shared_noise: whether the examples and classes share the noise of z.
           seen: what q(z|.) sees of the examples; x itself if not given.
-          observed: 1 where a unit of x is known, 0 where p(x|.) says nothing of it; None if all are.
+          observed: 1 where a unit of x is known, 0 where p(x|.) says nothing of it and p(a|.) sees 0; None if all are.
 
         Returns:
           The terms, each broadcastable to [K,B,S].
@@ -191,7 +189,8 @@ class GenerativeModel(tf.Module):
         p_z = densities.standard_normal(self.sizes.latent_dim)
         kl_a = tf.zeros([1, 1, 1])
         if self.row.p_a is not None:
-            kl_a = auxiliary.log_q - self._p_a(given, phase).log_prob(auxiliary.value)
+            known = given if observed is None else given | {"x": _over_samples(x * observed)}
+            kl_a = auxiliary.log_q - self._p_a(known, phase).log_prob(auxiliary.value)
         log_p_y = tf.zeros([1, 1, 1]) if y is None else tf.gather(tf.constant(self.log_prior), y)
         return Terms(reconstruction, q_z.log_prob(z) - p_z.log_prob(z), kl_a, log_p_y)
 
@@ -233,8 +232,8 @@ class GenerativeModel(tf.Module):
         given = {"a": _over_samples(code.a), "y": code.y[None, :, None], "z": _over_samples(code.z)}
         return self.render(self._of("p_x", given).mean()[0, :, 0])
 
-    def kl_per_unit(self, seen: Float[tf.Tensor, "B S"], seed: tf.Tensor,
-                    x: Float[tf.Tensor, "B D"] | None = None) -> dict[str, tf.Tensor]:
+    def kl_per_unit(self, seen: Float[tf.Tensor, "B S"], seed: tf.Tensor, x: Float[tf.Tensor, "B D"] | None = None,
+                    observed: Float[tf.Tensor, "B D"] | None = None) -> dict[str, tf.Tensor]:
         """KL(q(a|x) || p(a|.)) and KL(q(z|.) || p(z)) of each unit, summed over the examples: {letter: [units]}, nats.
 
         y is the most probable class, other parents are drawn from q; x is what q sees unless given.
@@ -247,7 +246,8 @@ class GenerativeModel(tf.Module):
         given["z"] = draw(q_z, 1, seeds.fold(seed, seeds.Draw.LATENT))
         pairs = {"z": (q_z, densities.standard_normal(self.sizes.latent_dim))}
         if self.row.p_a is not None:
-            described = given if x is None else given | {"x": _over_samples(x)}
+            x = seen if x is None else x
+            described = given | {"x": _over_samples(x if observed is None else x * observed)}
             pairs["a"] = (self._of("q_a", given), self._p_a(described))
         return {letter: tf.reduce_sum(_normal_kl(q, p), [0, 1, 2]) for letter, (q, p) in pairs.items()}
 
@@ -274,63 +274,6 @@ class GenerativeModel(tf.Module):
             self.q_y(seen, auxiliary.value)
         if self.teacher is not None:
             self.q_y(seen, auxiliary.value, teacher=True)
-
-
-def build(options: ModelOptions, spec: ExampleSpec, features: Features | None = None, *,
-          has_teacher: bool = False) -> GenerativeModel:
-    """Builds the model that `options` name for examples of `spec`, or for features of them.
-
-    Raises:
-      UserError: an option does not fit the data.
-    """
-    row = errors.lookup(FAMILY, "model", options.model)
-    if options.trunk == "convolutional" and (features or not spec.is_image):
-        raise errors.UserError(f"trunk=convolutional: {_source_of_x(options)} no images; use perceptron")
-    errors.lookup(trunks.TRUNKS, "trunk", options.trunk)
-    if options.freeze_auxiliary and not (row.q_a and options.auxiliary_dim):
-        raise errors.UserError(f"freeze_auxiliary=true: {options.model} has no q(a|x) to freeze")
-    trunk = Trunk(options.hidden_units, options.trunk, options.normalization, options.filters,
-                  spec.x_shape if spec.is_image and not features else (), options.compute_dtype)
-    classifier = dataclasses.replace(trunk, hidden_units=options.classifier_units or options.hidden_units,
-                                     noise=options.classifier_noise)
-    x_dim = features.dim if features else spec.x_dim
-    sizes = Sizes(x_dim, options.auxiliary_dim, options.latent_dim, spec.num_classes, likelihood(options, spec), trunk,
-                  seen_dim=x_dim if features else spec.seen_dim, class_prior=_prior(options, spec.num_classes),
-                  classifier_trunk=classifier, has_teacher=has_teacher)
-    frozen = ("q_a",) if options.freeze_auxiliary else ()
-    wide = ("q_a",) if options.auxiliary_start == "wide" else ()
-    return GenerativeModel(row, sizes, options.seed, frozen=frozen, wide=wide, features=features)
-
-
-def _prior(options: ModelOptions, num_classes: int) -> tuple[float, ...]:
-    """p(y) [C] as numbers; empty if it is uniform."""
-    if options.class_prior == "uniform":
-        return ()
-    prior = tuple(float(p) for p in options.class_prior.split(","))
-    if len(prior) != num_classes:
-        raise errors.UserError(f"class_prior={options.class_prior}: has {len(prior)} numbers, for {num_classes} "
-                               "classes")
-    return prior
-
-
-def likelihood(options: ModelOptions, spec: ExampleSpec) -> densities.Density:
-    """Returns the density of p(x|.): as given, or bernoulli for images, gaussian for vectors, mixed for tables.
-
-    Raises:
-      UserError: Bernoulli for real vectors, or no such density.
-    """
-    observes_images = spec.is_image and not options.features_run
-    if options.likelihood == "bernoulli" and not observes_images:
-        raise errors.UserError(f"likelihood=bernoulli: {_source_of_x(options)} real vectors; use gaussian")
-    if options.likelihood != "auto":
-        return errors.lookup(densities.DENSITIES, "likelihood", options.likelihood)
-    if spec.blocks and not options.features_run:
-        return densities.mixed(spec.blocks)
-    return densities.DENSITIES["bernoulli" if observes_images else "gaussian"]
-
-
-def _source_of_x(options: ModelOptions) -> str:
-    return f"the features of {options.features_run} are" if options.features_run else "the data have"
 
 
 def _over_samples(value: tf.Tensor) -> tf.Tensor:

@@ -211,12 +211,14 @@ def extra_weights(options: ObjectiveOptions) -> dict[str, float]:
     """Returns the weights of the registered terms that are asked for.
 
     Raises:
-      UserError: one of them is not registered, or its weight is no number.
+      UserError: one of them is not registered or stands twice, or its weight is no number.
     """
     found = {}
     for text in options.extra_terms:
         name, _, weight = text.partition("=")
         errors.lookup(EXTRA, "extra_terms", name)
+        if name in found:
+            raise errors.UserError(f"extra_terms={text}: {name} stands there twice")
         try:
             found[name] = float(weight)
         except ValueError:

@@ -8,7 +8,7 @@ from adgm_tf import config as config_lib
 from adgm_tf.config import Config
 from adgm_tf.data.spec import DataSpec
 from adgm_tf.host import errors
-from adgm_tf.model import engine
+from adgm_tf.model import construction
 from adgm_tf.model.features import FeaturesOfM1
 from adgm_tf.training import checkpoints, step
 
@@ -32,7 +32,7 @@ def of(config: Config, spec: DataSpec) -> FeaturesOfM1 | None:
     if stored.features_run:
         raise errors.UserError(f"features_run={run_dir}: its m1 sees the features of another run, "
                                f"{stored.features_run}; it must see the examples themselves")
-    m1 = engine.build(stored, spec)
+    m1 = construction.build(stored, spec)
     folder = pathlib.Path(run_dir) / "checkpoints"
     _, passed_over = checkpoints.restore_weights(m1, step.averages_of(m1, stored), folder)
     for line in passed_over:

@@ -12,6 +12,7 @@ from adgm_tf.config import Config
 from adgm_tf.data import catalogue
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.host import errors, files
+from adgm_tf.runs import record as record_lib
 from adgm_tf.runs import results
 from adgm_tf.training import strategy as strategy_lib
 from adgm_tf.training import systems
@@ -49,6 +50,7 @@ def _fit(config: Config, run_dir: pathlib.Path, splits: splits_lib.Splits) -> di
         config_lib.write(config, run_dir)
         splits_lib.write(splits, run_dir)
         measured = _measure(config, splits)
+        record_lib.describe_fitted(run_dir / "final", config, measured)
         files.write_json(run_dir / "results.json", measured)
     return measured
 

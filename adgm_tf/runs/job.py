@@ -175,9 +175,8 @@ def _actions(trainer: Trainer, splits: splits_lib.Splits, kept: checkpoints.Chec
     validation = Validation(trainer, answers, splits, kept, write=lambda step, found: record.add("valid", step, found),
                             track_test=config.track_test, patience=config.patience)
     actions = [loop.Action(config.eval_every, validation), loop.Action(None, record_lib.TermsWritten(record)),
-               loop.Action(None, Progress(trainer, config.steps_per_call, validation.last))]
-    if trainer.model.is_generative:
-        actions.append(loop.Action(config.eval_every, record_lib.Pictures(record, trainer, answers, splits)))
+               loop.Action(None, Progress(trainer, config.steps_per_call, validation.last)),
+               loop.Action(config.eval_every, record_lib.Pictures(record, trainer, answers, splits))]
     return [*actions, loop.Action(config.checkpoint_every, lambda event: kept.save())]
 
 

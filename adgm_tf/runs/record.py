@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import tensorflow as tf
@@ -42,14 +43,29 @@ def describe_results(record: Record, step: int, measured: dict[str, Any]) -> Non
     """Writes the final figures, beside the hyperparameters; nothing that fails there takes the run with it."""
     for show in record.at_end:
         show(step)
-    found = {tag: float(measured[name]) for tag, name in FINAL.items() if measured.get(name) is not None}
+    found = _final(measured)
     with record.writers["final"].as_default(step):
-        for name, value in found.items():
-            tf.summary.scalar(name, value)
-        board.write_end()
+        _write_final(found)
     record.writers["final"].flush()
     for logger in record.loggers:
         logger.end(step, found)
+
+
+def describe_fitted(folder: pathlib.Path, config: Config, measured: dict[str, Any]) -> None:
+    """Writes the options and the final figures of what is fitted at once, as those of a trial."""
+    with tf.summary.create_file_writer(str(folder)).as_default(0):
+        board.write_hyperparameters(config)
+        _write_final(_final(measured))
+
+
+def _final(measured: dict[str, Any]) -> dict[str, float]:
+    return {tag: float(measured[name]) for tag, name in FINAL.items() if measured.get(name) is not None}
+
+
+def _write_final(found: dict[str, float]) -> None:
+    for name, value in found.items():
+        tf.summary.scalar(name, value)
+    board.write_end()
 
 
 @dataclasses.dataclass

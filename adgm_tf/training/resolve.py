@@ -16,7 +16,7 @@ RADIUS_SHARE = 0.2
 
 
 def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Config:
-    """Returns the options with those that are not given set by the preset, p(y) in numbers, and one's own row.
+    """Returns the options with those not given set by the preset, the labels' p(y) in numbers, and one's own row.
 
     Args:
       config: options.
@@ -33,6 +33,8 @@ def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Conf
     if config.class_prior == prior.UNIFORM:
         return config
     probs = prior.probabilities(config.class_prior, splits.labelled.y, splits.num_classes)
+    if config.class_prior != prior.LABELS:
+        return config
     return dataclasses.replace(config, class_prior=",".join(f"{p:.9g}" for p in probs))
 
 

@@ -12,7 +12,7 @@ import tf_keras
 from adgm_tf.config import Config
 from adgm_tf.data.splits import Splits
 from adgm_tf.host import errors
-from adgm_tf.model import engine, precision, seeds, statistics
+from adgm_tf.model import construction, precision, seeds, statistics
 from adgm_tf.model.contract import Batch, ExampleSpec, Features
 from adgm_tf.model.phase import Phase
 from adgm_tf.objectives import loss
@@ -257,4 +257,4 @@ def binarizes(config: Config, spec: ExampleSpec, features: Features | None = Non
         return features.binarizes
     if systems.of(config.model).row is None or not spec.is_image:
         return False
-    return engine.likelihood(config, spec).name == "bernoulli"
+    return construction.likelihood(config, spec).name == "bernoulli"

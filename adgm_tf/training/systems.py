@@ -11,7 +11,7 @@ from adgm_tf import options
 from adgm_tf.baselines import atlas_rbf, label_spreading, ladder, scikit, self_training, vat
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import engine, family
+from adgm_tf.model import construction, engine, family
 from adgm_tf.model.contract import ExampleSpec, Features
 from adgm_tf.model.family import FAMILY, Row
 from adgm_tf.objectives import loss
@@ -38,7 +38,7 @@ class System:
 
 
 def _generative(config: Config, spec: ExampleSpec, features: Features | None = None) -> engine.GenerativeModel:
-    return engine.build(config, spec, features, has_teacher=config.consistency_target == "teacher")
+    return construction.build(config, spec, features, has_teacher=config.consistency_target == "teacher")
 
 
 def _classifier(build: Callable, config: Config, spec: ExampleSpec, features: Features | None = None) -> Model:

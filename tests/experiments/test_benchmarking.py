@@ -8,7 +8,7 @@ import tensorflow as tf
 from adgm_tf.config import Config
 from adgm_tf.experiments.speed import cases, counting, measure, naive, processes, report
 from adgm_tf.host import errors
-from adgm_tf.model import engine, seeds
+from adgm_tf.model import construction, seeds
 
 SMALL = dict(hidden_units=(12, 9), auxiliary_dim=3, latent_dim=4)
 BY_HAND = {"exact": 15.1e6, "topk": 6.8e6, "naive": 18.7e6}
@@ -17,7 +17,7 @@ BY_HAND = {"exact": 15.1e6, "topk": 6.8e6, "naive": 18.7e6}
 def forward_multiply_adds(mode):
     """Of one labelled and one unlabelled example of the poster's model."""
     case = cases.Case(mode=mode)
-    build = naive.build if mode == "naive" else engine.build
+    build = naive.build if mode == "naive" else construction.build
     model = build(case.config(), building.Spec((28, 28, 1), 10))
     objective = building.objective(class_sum=case.config().class_sum)
 
@@ -53,7 +53,7 @@ def test_a_count_leaves_out_what_no_output_needs():
 @pytest.mark.parametrize("row", ["adgm", "adgm_icml"])
 def test_naive_model_computes_the_same_weights(row):
     config = Config(model=row, class_sum="exact", **SMALL)
-    split, repeated = (build(config, building.Spec((4, 4, 1), 3)) for build in (engine.build, naive.build))
+    split, repeated = (build(config, building.Spec((4, 4, 1), 3)) for build in (construction.build, naive.build))
     for key, conditional in split.conditionals.items():
         copy = repeated.conditionals[key]
         first = [conditional.parts[p].weights[0] for p in copy.sizes]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import engine, trunks
+from adgm_tf.model import construction, trunks
 from adgm_tf.model.conditionals import Conditional
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import NORMALIZATIONS, TRUNKS, Trunk
@@ -249,7 +249,7 @@ def registered():
 def test_a_trunk_of_ones_own_stands_where_x_is(registered):
     registered("halving", halving)
     registered("halving", halving)
-    built = engine.build(Config(model="sdgm", trunk="halving", hidden_units=(5,), auxiliary_dim=3, latent_dim=2),
+    built = construction.build(Config(model="sdgm", trunk="halving", hidden_units=(5,), auxiliary_dim=3, latent_dim=2),
                          building.Spec((2, 2, 1)))
     assert {key for key, c in built.conditionals.items() if c.pixels} == {"q_a", "q_y", "q_z"}
     assert built.conditionals["q_a"].parts["x"].kernel.shape == (2, 5)

@@ -6,7 +6,7 @@ from reference import BLOCKS, WIDTH, by_unit, float64, rows_of_blocks
 
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import densities, engine
+from adgm_tf.model import construction, densities
 from adgm_tf.objectives import estimates
 
 PARAMETERS = building.normal([2, 3, 1, 8], 5) * 2
@@ -160,7 +160,7 @@ def registered():
 def test_a_density_of_ones_own_is_a_likelihood_like_any_other(registered):
     registered(densities.Density("laplace", laplace, parameters_per_unit=2))
     config = Config(model="m2", likelihood="laplace", hidden_units=(5,), latent_dim=2)
-    built = engine.build(config, building.Spec((7,)))
+    built = construction.build(config, building.Spec((7,)))
     assert built.sizes.likelihood.function is laplace
     x = building.examples(4, dim=7)
     bound = estimates.unlabelled_bound_of(built, x, 2, building.seed(1))

@@ -6,7 +6,7 @@ import pytest
 
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import engine, family
+from adgm_tf.model import construction, family
 from adgm_tf.model.family import FAMILY, Row
 from adgm_tf.objectives import estimates
 from adgm_tf.training import systems
@@ -120,7 +120,7 @@ def test_a_row_of_ones_own_is_a_model_like_any_other(registered):
     assert "own_row" in systems.names()
     config = Config(model="own_row", hidden_units=(5,), auxiliary_dim=3, latent_dim=2)
     assert systems.check(config) == ()
-    built = engine.build(config, building.Spec())
+    built = construction.build(config, building.Spec())
     assert {c.name for c in built.conditionals.values()} == {
         "q_a_given_x", "q_y_given_x", "q_z_given_axy", "p_a_given_yz", "p_x_given_ayz"}
     terms = building.per_example(built, *building.batch(built, 3, 4), building.objective(), building.seed(1))

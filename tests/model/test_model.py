@@ -9,7 +9,7 @@ from building import A, C, D, Z
 
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import densities, engine, seeds
+from adgm_tf.model import construction, densities, engine, seeds
 from adgm_tf.model.family import FAMILY
 from adgm_tf.objectives import estimates
 from adgm_tf.training import plan
@@ -257,8 +257,8 @@ def test_the_density_of_a_sample_is_that_of_q_a(name):
 
 
 def test_the_same_seed_builds_the_same_model():
-    first, again = (engine.build(Config(seed=3, **SMALL), building.Spec((4, 4, 1))) for _ in range(2))
-    other = engine.build(Config(seed=4, **SMALL), building.Spec((4, 4, 1)))
+    first, again = (construction.build(Config(seed=3, **SMALL), building.Spec((4, 4, 1))) for _ in range(2))
+    other = construction.build(Config(seed=4, **SMALL), building.Spec((4, 4, 1)))
     for v, same, different in zip(first.variables, again.variables, other.variables, strict=True):
         np.testing.assert_array_equal(v, same)
         assert not np.array_equal(v, different)
@@ -267,7 +267,7 @@ def test_the_same_seed_builds_the_same_model():
 @pytest.mark.parametrize(("is_image", "given", "density"), [
     (True, {}, "bernoulli"), (False, {}, "gaussian"), (True, dict(likelihood="gaussian"), "gaussian")])
 def test_the_likelihood_follows_the_data_unless_given(is_image, given, density):
-    built = engine.build(Config(**SMALL, **given), building.Spec((4, 4, 1) if is_image else (16,)))
+    built = construction.build(Config(**SMALL, **given), building.Spec((4, 4, 1) if is_image else (16,)))
     assert built.sizes.likelihood is densities.DENSITIES[density]
     assert built.sizes.x_dim == 16
 
@@ -282,7 +282,7 @@ def test_the_likelihood_follows_the_data_unless_given(is_image, given, density):
 ])
 def test_an_option_that_does_not_fit_the_data_is_named(given, message):
     with pytest.raises(errors.UserError, match=f"^{re.escape(message.partition('?')[0])}"):
-        engine.build(Config(dataset="moons", **SMALL, **given), building.Spec((7,)))
+        construction.build(Config(dataset="moons", **SMALL, **given), building.Spec((7,)))
 
 
 @pytest.mark.parametrize("num_labels", ["6", "all"])
@@ -296,10 +296,10 @@ def test_top_k_does_not_matter_to_models_without_classes():
     config = Config(model="m1", num_labels="0", class_sum="topk", top_k=5, **SMALL)
     splits = building.split(config)
     plan.make(config, splits)
-    assert not engine.build(config, splits).has_classes
+    assert not construction.build(config, splits).has_classes
 
 
 def test_an_auxiliary_dim_of_zero_leaves_a_out():
-    built = engine.build(Config(model="sdgm", **(SMALL | dict(auxiliary_dim=0))), building.Spec((7,)))
+    built = construction.build(Config(model="sdgm", **(SMALL | dict(auxiliary_dim=0))), building.Spec((7,)))
     assert set(built.conditionals) == {"q_y", "q_z", "p_x"}
     assert np.isfinite(estimates.unlabelled_bound_of(built, building.examples(B, dim=7), 2, building.seed(1))).all()

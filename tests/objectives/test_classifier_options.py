@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from scipy.special import rel_entr
 
 from adgm_tf.config import Config
-from adgm_tf.model import densities, engine, seeds
+from adgm_tf.model import construction, densities, engine, seeds
 from adgm_tf.model.family import FAMILY
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import Trunk
@@ -47,7 +47,7 @@ def logits(built, x, **given):
 @pytest.mark.parametrize("name", [name for name, row in FAMILY.items() if row.q_y])
 def test_the_classifier_has_layers_of_its_own(name):
     config = Config(model=name, num_labels="6", hidden_units=(9, 8), classifier_units=(7, 6, 5), auxiliary_dim=3)
-    built = engine.build(config, building.Spec())
+    built = construction.build(config, building.Spec())
     widths = {key: [h.shape[-1] for h in (c.first_bias, *(d.kernel for d in c.hidden))]
               for key, c in built.conditionals.items()}
     assert widths.pop("q_y") == [7, 6, 5]
@@ -55,7 +55,7 @@ def test_the_classifier_has_layers_of_its_own(name):
 
 
 def test_without_layers_of_its_own_it_has_those_of_the_others():
-    built = engine.build(Config(hidden_units=(9, 8)), building.Spec())
+    built = construction.build(Config(hidden_units=(9, 8)), building.Spec())
     assert [d.kernel.shape for d in built.conditionals["q_y"].hidden] == [(9, 8)]
 
 

@@ -76,10 +76,11 @@ def test_a_term_of_ones_own_is_learnt_from_and_recorded():
 @pytest.mark.parametrize(("given", "line"), [
     ("confidense=1", "extra_terms=confidense: did you mean confidence? known: confidence, size"),
     ("confidence=much", "extra_terms=confidence=much: must be NAME=WEIGHT with a number as weight"),
-    ("confidence", "extra_terms=confidence: must be NAME=WEIGHT with a number as weight")])
+    ("confidence", "extra_terms=confidence: must be NAME=WEIGHT with a number as weight"),
+    ("size=1,size=2", "extra_terms=size=2: size stands there twice")])
 def test_a_term_that_cannot_be_is_one_line(given, line):
     with pytest.raises(errors.UserError) as caught:
-        systems.check(Config(extra_terms=(given,)))
+        systems.check(Config(extra_terms=tuple(given.split(","))))
     assert str(caught.value) == line
 
 

@@ -141,7 +141,7 @@ def test_plain_lines_of_progress(digits):
 def events(digits):
     cwd, *_ = digits
     found = {name: EventAccumulator(str(cwd / "run" / name), size_guidance={"tensors": 0}).Reload()
-             for name in ("train", "valid")}
+             for name in ("train", "valid", "final")}
     return {name: set(e.Tags()["tensors"]) for name, e in found.items()}, found
 
 
@@ -155,6 +155,13 @@ def test_tensorboard_has_every_term_by_name(events):
     assert all(tagged(tags["train"], name) for name in (*TERMS, "examples_per_second"))
     assert all(tagged(tags["valid"], name) for name in ("error_percent", "bound_nats"))
     assert [e.step for e in found["train"].Tensors(tagged(tags["train"], "loss"))] == [10, 20]
+
+
+def test_tensorboard_has_the_options_and_the_results_of_a_trial(events):
+    tags, found = events
+    assert found["final"].PluginTagToContent("hparams").keys() == {"_hparams_/session_start_info",
+                                                                   "_hparams_/session_end_info"}
+    assert {"test_error_percent", "valid_error_percent"} <= tags["final"]
 
 
 def test_tensorboard_has_pictures_and_histograms(events):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import process
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adgm_tf.host import files
 from adgm_tf.training.systems import FITTED
@@ -35,7 +36,10 @@ def test_run_directory(finished, name):
     cwd, done = finished
     assert done[name].code == 0, done[name]
     run_dir = cwd / "runs" / name / "0"
-    assert {p.name for p in run_dir.iterdir()} == {"config.json", "split.npz", "results.json"}
+    assert {p.name for p in run_dir.iterdir()} == {"config.json", "split.npz", "results.json", "final"}
+    tags = EventAccumulator(str(run_dir / "final")).Reload()
+    assert tags.PluginTagToContent("hparams").keys() == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+    assert "test_error_percent" in tags.Tags()["tensors"]
     measured = json.loads((run_dir / "results.json").read_text())
     assert measured["model"] == json.loads((run_dir / "config.json").read_text())["model"] == name
     assert (measured["steps"], measured["num_labels"], measured["num_valid_labels"]) == (0, 50, 100)

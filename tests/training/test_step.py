@@ -12,7 +12,7 @@ import tf_keras
 from adgm_tf.baselines import ladder, vat
 from adgm_tf.config import Config
 from adgm_tf.host import errors
-from adgm_tf.model import engine, seeds
+from adgm_tf.model import construction, engine, seeds
 from adgm_tf.model.contract import Batch
 from adgm_tf.model.family import FAMILY
 from adgm_tf.model.features import FeaturesOfM1
@@ -228,7 +228,7 @@ def test_pixels_are_binarised_for_the_bernoulli_likelihood_unless_told_otherwise
 def test_the_second_stage_draws_pixels_as_the_first_did(binarization):
     first = Config(**SMALL, model="m1", binarization=binarization)
     splits = building.split(first, building.images())
-    features = FeaturesOfM1(engine.build(first, splits), binarizes=step.binarizes(first, splits))
+    features = FeaturesOfM1(construction.build(first, splits), binarizes=step.binarizes(first, splits))
     for binary, expected in (("auto", binarization == "auto"), ("none", False), ("bernoulli", True)):
         second = Config(**SMALL, model="m2", features_run="there", binarization=binary)
         assert step.binarizes(second, splits, features) is expected
@@ -314,7 +314,7 @@ def test_a_wide_start_of_the_auxiliary_says_something_of_x_and_a_narrow_one_noth
     kl = {}
     for start in ("narrow", "wide"):
         config = Config(model="adgm", auxiliary_start=start, consistency="none", class_sum="exact", **SMALL)
-        built = engine.build(config, building.Spec((4,), 3))
+        built = construction.build(config, building.Spec((4,), 3))
         kl[start] = built.kl_per_unit(building.examples(50, dim=4), building.seed(1))["a"].numpy() / 50
     assert kl["narrow"].max() < 1e-3
     assert kl["wide"].min() > 0.01

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from adgm_tf.config import Config
-from adgm_tf.model import densities, engine
+from adgm_tf.model import construction, densities, engine
 from adgm_tf.model.contract import ExampleSpec
 from adgm_tf.model.phase import Phase
 
@@ -42,8 +42,8 @@ class Concatenated(tf_keras.Model):
 
 
 def build(config: Config, spec: ExampleSpec, features: None = None) -> engine.GenerativeModel:
-    """Builds the model that `config` names with concatenated conditionals; arguments as of `engine.build`."""
-    model = engine.build(config, spec, features)
+    """Builds the model that `config` names with concatenated conditionals; arguments as of `construction.build`."""
+    model = construction.build(config, spec, features)
     dims = dict(a=config.auxiliary_dim, x=model.sizes.x_dim, y=spec.num_classes, z=config.latent_dim)
     names = dict(q_a="gaussian", q_y="categorical", q_z="gaussian", p_a="gaussian")
     of = {key: densities.DENSITIES[name] for key, name in names.items()} | {"p_x": model.sizes.likelihood}
