@@ -1,6 +1,8 @@
 import dataclasses
 import json
 import os
+import pathlib
+import shutil
 
 import pytest
 
@@ -8,6 +10,7 @@ from adgm_tf import config as config_lib
 from adgm_tf.config import Config
 from adgm_tf.host import errors
 
+OLD = pathlib.Path(__file__).parent / "old"
 FIELDS = dataclasses.fields(Config)
 OTHER = {"str": "other", "int": 7, "float": 0.25, "float | None": 0.25, "tuple[int, ...]": (3, 5),
          "tuple[float, ...]": (0.25, 0.75), "tuple[str, ...]": ("CPU:0", "CPU:1")}
@@ -301,6 +304,16 @@ def test_a_run_of_an_earlier_format_can_be_read_and_not_gone_on_with(tmp_path):
     with pytest.raises(errors.UserError, match=r": was begun by an earlier version \(format 1\), and this one "
                        r"\(format 2\) takes the examples in another order; the run can be evaluated"):
         config_lib.check_can_go_on(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(OLD.glob("*.json")), ids=lambda path: path.stem)
+def test_a_run_of_an_earlier_version_is_read(path, tmp_path):
+    """Its options keep their names and values, and what it did not know is at its default."""
+    shutil.copy(path, tmp_path / "config.json")
+    stored, found = json.loads(path.read_text()), config_lib.read(tmp_path)
+    assert stored.pop("format", 1) <= config_lib.FORMAT
+    assert found.given() == dict(model="adgm", dataset="digits", num_labels="50", split_seed=3, hidden_units=(30, 20))
+    assert found.to_json().items() >= {k: v for k, v in stored.items() if k != "class_prior"}.items()
 
 
 def test_a_run_of_a_later_version_is_one_line(tmp_path):

@@ -85,7 +85,7 @@ def notebook(monkeypatch):
     monkeypatch.setattr(family, "FAMILY", known := dict(family.FAMILY))
     for module in (systems,):
         monkeypatch.setattr(module, "FAMILY", known)
-    from adgm_tf.model import engine
+    from adgm_tf.model import construction
     monkeypatch.setattr(construction, "FAMILY", known)
     return known
 
