@@ -27,7 +27,7 @@ TABLES = [path for path in ROOT.glob("launch/*/*.csv") if ",steps,seconds," in p
 OF_OWN_FORM = {"few_labels"}
 OPTIONS = {field.name for field in dataclasses.fields(config.Config)}
 # Flags of absl, saved_model_cli, TensorBoard, pytest and the like, in lines that start none of our commands.
-OF_OTHERS = {"flagfile", "dir", "all", "logdir", "numprocesses", "model_config_file", "rm"}
+OF_OTHERS = {"flagfile", "dir", "all", "logdir", "numprocesses", "model_config_file", "rm", "nodes", "requeue"}
 PATIENCE = 900
 QUICK = ("--num_steps=20", "--hidden_units=16,16", "--steps_per_call=10", "--num_eval_samples=2")
 of_documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))

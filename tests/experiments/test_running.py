@@ -168,9 +168,11 @@ cli.run(lambda: running.run([test_running.job(n, "waits") for n in sys.argv[1:] 
     (signal.SIGINT, 1, signal.SIGINT), (signal.SIGTERM, 2, signal.SIGTERM), (signal.SIGHUP, 2, signal.SIGTERM)])
 def test_a_signal_is_passed_on_once_and_all_may_save(stub, number, width, passed):
     folders = [str(process.ROOT / "tests"), str(pathlib.Path(__file__).parent)]
+    # Tests that are started with nohup hand on that a hangup is to be ignored.
     script = DRIVER.format(folders=folders, width=width)
     started = subprocess.Popen([sys.executable, "-c", script], env=process.environment(), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
+                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     end = time.monotonic() + process.TIMEOUT
     while len(list(pathlib.Path("runs").glob("*/0/0.ready"))) < width and time.monotonic() < end:
         time.sleep(0.02)
