@@ -7,6 +7,8 @@ import sys
 import time
 
 import numpy as np
+import own
+import pandas as pd
 import process
 import pytest
 import tensorflow as tf
@@ -43,7 +45,7 @@ def answered(folder):
 
 def test_answers_are_those_of_the_export_and_only_what_is_left_is_done(folder):
     pytest.importorskip("apache_beam")
-    arguments = (f"{folder}/shards/x-*.npy", f"{folder}/export", f"{folder}/answers")
+    arguments = (f"{folder}/shards/x-*.npy", f"{folder}/answers", beam.OfExport(f"{folder}/export"))
     assert len(beam.predict_shards(*arguments)) == len(ROWS)
     found = answered(folder)
     for i, rows in enumerate(ROWS):
@@ -62,9 +64,9 @@ def test_what_is_killed_leaves_whole_shards_and_goes_on(folder):
     pytest.importorskip("apache_beam")
     for i in range(4, 60):
         np.save(folder / "shards" / f"x-{i}.npy", np.zeros((20000, 3), np.float32))
-    code = f"from adgm_tf.runs import beam; beam.predict_shards('{folder}/shards/*.npy', '{folder}/export', "
-    code += f"'{folder}/answers')"
-    started = subprocess.Popen([sys.executable, "-c", code], env=process.environment(), stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "adgm_tf.predict", f"--input={folder}/shards/*.npy", f"--output={folder}/answers",
+               f"--export_dir={folder}/export", "--runner=DirectRunner"]
+    started = subprocess.Popen(command, env=process.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while len(list((folder / "answers").glob("*.npz"))) < 2:
         assert started.poll() is None
         time.sleep(0.01)
@@ -72,19 +74,48 @@ def test_what_is_killed_leaves_whole_shards_and_goes_on(folder):
     started.wait()
     done = set(answered(folder))
     assert 2 <= len(done) < 60
-    left = beam.predict_shards(f"{folder}/shards/*.npy", f"{folder}/export", f"{folder}/answers")
+    left = beam.predict_shards(f"{folder}/shards/*.npy", f"{folder}/answers", beam.OfExport(f"{folder}/export"))
     assert {f"{pathlib.Path(path).stem}.npz" for path in left} == {f"x-{i}.npz" for i in range(60)} - done
     assert len(answered(folder)) == 60
 
 
 @pytest.mark.parametrize(("pattern", "export", "line"), [
     ("none-*.npy", "export", "matches no file"), ("x-*.npy", "shards", "holds no SavedModel"),
-    ("*", "export", "must end in .npy or .npz")])
+    ("*", "export", "must end in one of .npy, .npz")])
 def test_what_cannot_be_is_one_line(pattern, export, line, folder):
     (folder / "shards" / "notes.txt").touch()
     with pytest.raises(errors.UserError, match=line):
-        beam.predict_shards(f"{folder}/shards/{pattern}", f"{folder}/{export}", f"{folder}/answers")
+        beam.predict_shards(f"{folder}/shards/{pattern}", f"{folder}/answers", beam.OfExport(f"{folder}/{export}"))
     assert not (folder / "answers").exists()
+
+
+def test_shards_of_a_table_have_the_answers_of_predict(tmp_path):
+    """Class, probabilities, uncertainty and novelty, whatever the kind of the file, with the column that names rows."""
+    pytest.importorskip("apache_beam")
+    own.write(tmp_path, "train.csv")
+    flags = ("--dataset=csv:train.csv", "--run_dir=run", "--num_steps=20", "--hidden_units=8", "--id_column=key",
+             "--label_column=kind")
+    assert process.run("train", *flags, cwd=tmp_path).code == 0
+    (tmp_path / "new").mkdir()
+    frame = pd.read_csv(tmp_path / "train.csv")
+    frame[:30].to_csv(tmp_path / "new" / "a.csv", index=False)
+    frame[30:].to_parquet(tmp_path / "new" / "b.parquet")
+    done = process.run("predict", "--run_dir=run", "--input=new/*", "--output=answers", "--runner=DirectRunner",
+                       cwd=tmp_path)
+    assert done.code == 0, done
+    assert done.out.endswith("answers: 2 files of answers written\n")
+    alone = process.run("predict", "--run_dir=run", "--input=train.csv", "--output=alone.csv", cwd=tmp_path)
+    assert alone.code == 0, alone
+    answers = tmp_path / "answers"
+    found = pd.concat([pd.read_csv(answers / "a.csv"), pd.read_parquet(answers / "b.parquet")], ignore_index=True)
+    pd.testing.assert_frame_equal(found, pd.read_csv(tmp_path / "alone.csv"), rtol=1e-4, check_dtype=False)
+    (tmp_path / "new" / "c.csv").write_text("nothing\n1\n")
+    wrong = process.run("predict", "--run_dir=run", "--input=new/*", "--output=answers", "--runner=DirectRunner",
+                        cwd=tmp_path)
+    assert wrong.code == 2
+    # Beam logs what a worker says as well.
+    assert wrong.err.splitlines()[-1].startswith("error: input=new/c.csv: has no column ")
+    assert not (tmp_path / "answers" / "c.csv").exists()
 
 
 def test_a_shard_of_another_width_is_one_line(folder):
