@@ -1,11 +1,13 @@
 """What a source may give: understood where it can be, one line with row, column, value and rule where it cannot."""
 
+import zlib
+
 import building
 import numpy as np
 import pytest
 
 from adgm_tf.config import Config
-from adgm_tf.data import arrays, labels, splits
+from adgm_tf.data import arrays, catalogue, labels, splits
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.source import Source
 from adgm_tf.host import errors
@@ -215,3 +217,14 @@ def test_what_is_said_of_a_split_counts_the_unknown_labels():
 def test_names_of_labels_are_read_once():
     assert labels.names_of([1, 2, -1], "labels").tolist() == ["1", "2", None]
     assert arrays.shown((2, 3)) == "2 x 3"
+
+
+@pytest.mark.parametrize(("dataset", "count", "sums"), [
+    ("digits", "50", (834681760, 2977774717, 2250008932)), ("mnist5k", "100", (1785792829, 164047634, 1965714088)),
+    ("moons", "6", (1076127139, 494844524, 2145718225))])
+def test_a_split_has_the_labels_that_it_had_in_every_version(dataset, count, sums):
+    """Published differences are over splits by number, from versions 0.1.0 on."""
+    for (split_seed, num_valid), expected in zip(((0, 0), (1, 0), (0, 20)), sums, strict=True):
+        config = Config(dataset=dataset, num_labels=count, split_seed=split_seed, num_valid=num_valid)
+        chosen = np.sort(splits.split(catalogue.load(dataset), config).labelled.index)
+        assert zlib.crc32(chosen.astype("<i8").tobytes()) == expected
