@@ -58,9 +58,12 @@ def _fit(make: Callable[[int], Any], splits: Splits, seed: int, *, takes_unlabel
         x, y = partly_labelled.training_set(splits)
     else:
         x, y = splits.prepared(splits.labelled.x)[0], splits.labelled.y
+    model = make(seed)
+    if "n_neighbors" in model.get_params():
+        model.set_params(n_neighbors=min(model.n_neighbors, len(x)))
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore")
-        fitted = make(seed).fit(x, y)
+        fitted = model.fit(x, y)
 
     def predict_proba(examples: Examples) -> np.ndarray:
         seen = splits.prepared(examples.x)[0]

@@ -8,7 +8,7 @@ import process
 import pytest
 import tensorflow as tf
 
-from adgm_tf.runs import stored
+from adgm_tf.runs import stored, trained
 from adgm_tf.training.systems import CLASSIFIERS
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -57,19 +57,20 @@ def test_evaluates(run):
     found = json.loads((run / "evaluation/test.json").read_text())
     measured = json.loads((run / "results.json").read_text())
     assert found["error_percent"] == pytest.approx(measured["test_error_percent"])
-    assert set(found) == {"dataset", "split", "step", "num_examples", "num_labels", "classifier", "num_samples",
-                          "error_percent", "log_loss_nats", "class_error_percent", "remarks", "seed", "split_seed",
-                          "versions", "hardware"}
+    assert {"dataset", "split", "step", "num_examples", "num_labels", "classifier", "num_samples", "error_percent",
+            "balanced_error_percent", "macro_f1", "log_loss_nats", "calibration_error", "class_error_percent",
+            "remarks", "seed", "split_seed", "versions", "hardware"} <= set(found)
+    assert not {"bound_nats", "active_units_z", "log_likelihood_nats"} & set(found)
 
 
 def test_exports_a_classifier(run):
     done = process.forked("export", f"--run_dir={run}", cwd=run)
     assert done.code == 0, done
-    loaded, live = tf.saved_model.load(done.out.strip()), stored.load(str(run))
-    assert list(loaded.signatures) == ["serving_default"]
-    x = live.splits.test.x[:7]
+    loaded, live = tf.saved_model.load(done.out.strip()), trained.load(run)
+    assert list(loaded.signatures) == ["serving_default", "classify_bytes"]
+    x = stored.load(str(run)).splits.test.x[:7]
     answer = loaded.signatures["serving_default"](images=tf.constant(x))
-    np.testing.assert_allclose(answer["probs"], live.evaluator().probs(live.splits.test)[:7], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(answer["probs"], live.predict_proba(x), rtol=1e-4, atol=1e-6)
     assert pathlib.Path(done.out.strip(), "classes.txt").exists()
 
 

@@ -233,7 +233,7 @@ def test_damaged_run_directory(run_dir, damage):
 
 def test_no_split(run_dir):
     (run_dir / "split.npz").unlink()
-    for entry in ("evaluate", "sample", "export"):
+    for entry in ("evaluate", "sample"):
         assert "run_dir=run: holds no split.npz" in refused(entry, run_dir)
 
 
@@ -289,7 +289,7 @@ def test_what_is_written_goes_through_a_link_and_spares_what_is_no_file(tmp_path
 
 def test_a_lock_leaves_no_empty_folder(tmp_path):
     for wait in (True, False):
-        with files.locked(tmp_path / "new", wait):
+        with files.locked(tmp_path / "new", wait=wait):
             with pytest.raises(BlockingIOError), files.locked(tmp_path / "new", wait=False):
                 pass
             assert (tmp_path / "new").is_dir()
