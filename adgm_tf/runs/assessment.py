@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adgm_tf.analysis import calibration, metrics, plots, run_plots, uncertainty
+from adgm_tf.analysis import calibration, metrics, noise, plots, run_plots, uncertainty
 from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.baselines import label_spreading as label_spreading_lib
 from adgm_tf.data import rows
@@ -19,6 +19,7 @@ from adgm_tf.runs import results
 from adgm_tf.runs.stored import Run
 
 MOST = 5
+NOVELTY_EXAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,7 @@ def assess(run: Run, evaluator: Evaluator, of: Assessed, *, num_importance_sampl
             found["label_spreading_error_percent"] = _label_spreading(run, known)
     if run.model.is_generative:
         found |= _kl_per_unit(run, evaluator.kl_per_unit(examples), of.ending)
+        found |= _novelty(run, evaluator, examples)
     path = run.path / "evaluation" / f"{_name(run, evaluator, of, num_importance_samples)}.json"
     files.write_json(path, found | results.circumstances(run.config))
     return found
@@ -104,6 +106,17 @@ def _name(run: Run, evaluator: Evaluator, of: Assessed, num_importance_samples: 
     if num_importance_samples:
         words.append(f"importance{num_importance_samples}")
     return "-".join(words)
+
+
+def _novelty(run: Run, evaluator: Evaluator, examples: Examples) -> dict[str, float]:
+    """How often the novelty of a row of noise is above that of a row of the examples, ties half."""
+    reference = answers_lib.read(run.path).reference_bounds
+    if not len(reference) or run.weights != "last" or len(examples) < 2:
+        return {}
+    some = examples.drawn(NOVELTY_EXAMPLES)
+    usual, novel = (uncertainty.novelty(evaluator.bounds_alone_nats(of), reference)
+                    for of in (some, dataclasses.replace(some, x=noise.like(some.x))))
+    return {"novelty_auroc_of_noise": metrics.auroc(usual, novel)}
 
 
 def _kl_per_unit(run: Run, kl: dict[str, np.ndarray], ending: str) -> dict[str, Any]:
