@@ -355,6 +355,7 @@ def test_the_command_lists_compares_and_says_what_it_would_run(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_a_row_from_its_flags_to_the_table(tmp_path):
     asked = ("table1", f"--launch_dir={LAUNCH}", "--row=m2", "--num_steps=20", "--split=1", "--num_valid=50",
              *process.TINY)

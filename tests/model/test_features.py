@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from adgm_tf.model import densities, engine, seeds
+from adgm_tf.model import densities, engine, family, seeds
 from adgm_tf.model.features import FeaturesOfM1
 from adgm_tf.model.phase import Phase
 from adgm_tf.model.trunks import Trunk
@@ -23,8 +23,8 @@ def m1():
 def pair(m1):
     """M2 on the features, and the same M2 without them."""
     sizes = engine.Sizes(F, 0, building.Z, building.C, densities.DENSITIES["gaussian"], Trunk((9, 8)))
-    alone = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0)
-    whole = engine.GenerativeModel(engine.FAMILY["m2"], sizes, 0, features=FeaturesOfM1(m1))
+    alone = engine.GenerativeModel(family.FAMILY["m2"], sizes, 0)
+    whole = engine.GenerativeModel(family.FAMILY["m2"], sizes, 0, features=FeaturesOfM1(m1))
     for variable, other in zip(whole.trainable_variables, alone.trainable_variables, strict=True):
         variable.assign(building.normal(variable.shape, 5))
         other.assign(variable)

@@ -93,6 +93,7 @@ def test_a_run_of_an_earlier_format_is_evaluated_and_not_trained(run_dir):
     assert process.forked("evaluate", "--run_dir=run", cwd=run_dir.parent).code == 0
 
 
+@pytest.mark.slow
 def test_another_measurement_overwrites_none(run_dir):
     for flags in ((), ("--num_importance_samples=3",), ("--split=labelled",), ("--classifier=bound",),
                   ("--num_samples=5",), ("--split=unlabelled", "--num_samples=5", "--num_importance_samples=2")):
