@@ -52,14 +52,16 @@ def preset(config: Config, splits: Splits) -> dict[str, Any]:
     row = systems.of(config.model).row
     if row is None or row.q_y is None or not len(splits.labelled):
         return {}
-    found = {"normalization": "batch", "hidden_units": (UNITS, UNITS), "auxiliary_dim": PARTS, "latent_dim": PARTS,
-             "classifier_units": (UNITS,) if splits.spec.is_table else (), "consistency_radius": _radius(splits),
+    hidden = config.hidden_units if "hidden_units" in config.given() else (UNITS, UNITS)
+    found = {"normalization": "batch", "hidden_units": hidden, "auxiliary_dim": PARTS, "latent_dim": PARTS,
+             "classifier_units": hidden[:1] if splits.spec.is_table else (), "consistency_radius": _radius(splits),
              "binarization": "auto" if splits.is_image and splits.x_dim > FEW_PIXELS else "none",
-             "labelled_batch_size": 20 * math.ceil(min(100, len(splits.labelled)) / 20), "num_steps": _steps(splits),
-             "learning_rate": 1e-3 if splits.seen_dim > WIDE else 2e-3, "learning_rate_schedule": "linear"}
+             "num_steps": _steps(splits), "learning_rate": 1e-3 if splits.seen_dim > WIDE else 2e-3,
+             "learning_rate_schedule": "linear"}
     if not len(splits.unlabelled):
         return found
-    return found | {"unlabelled_batch_size": 200, "consistency_weight": 8.0, "entropy_weight": 2.0,
+    return found | {"labelled_batch_size": 20 * math.ceil(min(100, len(splits.labelled)) / 20),
+                    "unlabelled_batch_size": 200, "consistency_weight": 8.0, "entropy_weight": 2.0,
                     "balance_weight": 1.0, "labelled_bound_weight": 0.1}
 
 
