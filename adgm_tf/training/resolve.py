@@ -47,7 +47,8 @@ def preset(config: Config, splits: Splits) -> dict[str, Any]:
 
     The radius is a share of the total standard deviation of what q sees, at most so large where x are no images. The
     classifier has one hidden layer where x are rows of a table, whose columns say something each, and two where they
-    are pixels or a signal. Steps and batches follow the size of the data. No labels but those given are looked at.
+    are pixels or a signal; there the bound of a labelled example weighs a tenth as well, so that the density does not
+    learn the few by heart. Steps and batches follow the size of the data. No labels but those given are looked at.
     """
     row = systems.of(config.model).row
     if row is None or row.q_y is None or not len(splits.labelled):
@@ -62,7 +63,7 @@ def preset(config: Config, splits: Splits) -> dict[str, Any]:
         return found
     return found | {"labelled_batch_size": 20 * math.ceil(min(100, len(splits.labelled)) / 20),
                     "unlabelled_batch_size": 200, "consistency_weight": 8.0, "entropy_weight": 2.0,
-                    "balance_weight": 1.0, "labelled_bound_weight": 0.1}
+                    "balance_weight": 1.0, "labelled_bound_weight": 1.0 if splits.spec.is_table else 0.1}
 
 
 def _radius(splits: Splits) -> float:
