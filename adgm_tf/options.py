@@ -130,9 +130,9 @@ class ModelOptions:
                                      "class with commas between.")
     compute_dtype: str = option("float32", "Type of the matrix products: bfloat16 is faster where the processor has "
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
-    preset: str = family_option("", "auto sets what is not given from the data: radius, terms on q(y|a,x), "
-                                "normalisation, p(y), steps; none takes the defaults as they are. Own data have auto "
-                                "if empty, bundled sets none.", choices=("", "auto", "none"))
+    preset: str = family_option("", "auto sets what is not given from the data: radius, weights of the terms, "
+                                "layers and normalisation, batches, rate, steps; none takes the defaults as they are. "
+                                "Own data have auto if empty, bundled sets none.", choices=("", "auto", "none"))
     seed: int = shared_option(0, "Seed of the weights, the noise and the order of the batches.",
                               minimum=0, maximum=2**31 - 1)
 

@@ -40,11 +40,12 @@ class FewLabels(outputs.Results):
 def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], others: Sequence[str]) -> str:
     """Returns test errors in %, mean and standard deviation over the splits, seconds of ours, and mean ranks.
 
-    The best of the others is that with the lowest mean on the set, which favours it: it is chosen by test errors.
+    The best of the others is that with the lowest mean on the set, which favours it: it is chosen by test errors. All
+    means of a set are over the splits on which ours and all of the others have been measured.
     """
     ours, *_ = systems
     parts = lines["row"].str.rsplit("-", n=1)
-    lines = lines.assign(set=parts.str[0], system=parts.str[1])
+    lines = _on_same_splits(lines.assign(set=parts.str[0], system=parts.str[1]), (ours, *others))
     errors = lines.pivot_table(index="set", columns="system", values="test_error_percent",
                                aggfunc=["mean", "std", "count"])
     seconds = lines[lines["system"] == ours].groupby("set")["seconds"].mean()
@@ -65,6 +66,15 @@ def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], o
     return "\n".join([*rows, "", _ranks(errors["mean"], systems)])
 
 
+def _on_same_splits(lines: pd.DataFrame, systems: Sequence[str]) -> pd.DataFrame:
+    """The lines of the splits of each set that all of the systems have which have any of that set."""
+    held = lines[lines["system"].isin(systems)]
+    of_split = held.groupby(["set", "split_seed"])["system"].nunique()
+    of_set = held.groupby("set")["system"].nunique()
+    complete = of_split[of_split == of_set.reindex(of_split.index.get_level_values("set")).to_numpy()].index
+    return lines[pd.MultiIndex.from_frame(lines[["set", "split_seed"]]).isin(complete)]
+
+
 def _shown(mean: float | None, spread: float | None) -> str:
     if mean is None or pd.isna(mean):
         return "-"
@@ -72,8 +82,10 @@ def _shown(mean: float | None, spread: float | None) -> str:
 
 
 def _ranks(means: pd.DataFrame, systems: Sequence[str]) -> str:
-    """Mean rank of each system over the sets that all have been measured on, 1 the best."""
-    known = means.reindex(columns=[s for s in systems if s in means.columns]).dropna()
+    """Mean rank over the sets of ours, 1 the best, of the systems that have been measured on all of these."""
+    ours, *_ = systems
+    known = means.reindex(columns=[s for s in systems if s in means.columns])
+    known = (known[known[ours].notna()] if ours in known else known).dropna(axis=1)
     if known.empty:
         return "No set has been measured with every system."
     ranks = known.rank(axis=1).mean().sort_values()
