@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from adgm_tf import config
-from adgm_tf.experiments import outputs, tables
+from adgm_tf.experiments import few_labels_table, outputs, tables
+from adgm_tf.experiments.few_labels_table import FewLabels
 from adgm_tf.experiments.listing import EXPERIMENTS
 
 ROOT = process.ROOT
@@ -61,7 +62,16 @@ def test_result_tables_are_those_of_the_results(path):
 @functools.cache
 def measured():
     known = "\n".join(path.read_text() for path in ROOT.glob("launch/*/published.csv"))
+    few = next(output for output in EXPERIMENTS["few_labels"].outputs if isinstance(output, FewLabels))
+    lines = pd.DataFrame(tables.read(ROOT / "launch" / few.csv))
+    known += few_labels_table.markdown(lines, few.sets, few.systems, few.others)
     return known + "\n".join(tables.markdown(tables.read(path), {}) for path in TABLES)
+
+
+def test_the_few_labels_in_the_readme_are_those_measured():
+    few = next(output for output in EXPERIMENTS["few_labels"].outputs if isinstance(output, FewLabels))
+    lines = pd.DataFrame(tables.read(ROOT / "launch" / few.csv))
+    assert few_labels_table.short(lines, few.sets, few.systems, few.others) in (ROOT / "README.md").read_text()
 
 
 @of_documents

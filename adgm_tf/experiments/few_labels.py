@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.few_labels_table import FewLabels
+from adgm_tf.experiments.outputs import Kept
 
 HOME = "few_labels"
 # The data set and the number of labels, as many of each class.
@@ -18,6 +19,7 @@ SETS = {"satimage": ("csv:satimage.csv", 60), "letter": ("csv:letter.csv", 260),
 OURS = "sdgm"
 SCIKIT = ("label_spreading", "label_propagation", "self_trained_logistic_regression", "logistic_regression",
           "random_forest", "boosted_trees", "svc")
+NOVELTY_OF = ("satimage", "letter", "digits")
 SYSTEMS = (OURS, "vat", *SCIKIT)
 
 
@@ -27,8 +29,14 @@ def _row(name: str, system: str) -> TableRow:
     return TableRow(f"{name}-{system}", HOME, (), (*flags, "--preset=auto") if system == OURS else flags)
 
 
+def _novelty(name: str) -> Kept:
+    """The evaluation of ours on split 0, which says how well novelty tells test rows from noise."""
+    return Kept(("evaluate",), f"{name}-{OURS}", HOME, (("evaluation/test.json", f"{HOME}/{name}_evaluation.json"),))
+
+
 ROWS_OF_SETS = tuple(_row(name, system) for name in SETS for system in SYSTEMS)
 EXPERIMENT = Experiment(
     HOME, "Ten sets with few labels: the preset beside scikit-learn's classifiers.", ROWS_OF_SETS,
     splits=(0, 1, 2, 3, 4), outputs=(FewLabels(f"{HOME}/results.csv", HOME, tuple(row.name for row in ROWS_OF_SETS),
-                                               sets=tuple(SETS), systems=SYSTEMS, others=SCIKIT),))
+                                               sets=tuple(SETS), systems=SYSTEMS, others=SCIKIT),
+                                     *(_novelty(name) for name in NOVELTY_OF)))

@@ -33,8 +33,19 @@ class FewLabels(outputs.Results):
         path = places.results / self.csv
         if not path.is_file():
             return []
-        return outputs.publish(path, "results", markdown(pd.DataFrame(tables.read(path)), self.sets, self.systems,
-                                                          self.others))
+        lines = pd.DataFrame(tables.read(path))
+        shown = outputs.publish(path, "results", markdown(lines, self.sets, self.systems, self.others))
+        # That of the project, where the results are its own.
+        outputs.publish(places.results, "few_labels", short(lines, self.sets, self.systems, self.others))
+        return shown
+
+
+def short(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], others: Sequence[str]) -> str:
+    """Returns a row a set and three columns: ours, and the best of the others."""
+    rows = [line.split(" | ") for line in markdown(lines, sets, systems, others).splitlines()]
+    cells = [(row[0], row[2], f"{row[4]}, {row[5]}") for row in rows if len(row) == 8 and row[0] != "| set"]
+    return "\n".join(["| set | ours, error % | best of the others, error % |", "|---|---|---|",
+                      *(f"{name} | {ours} | {best} |" for name, ours, best in cells)])
 
 
 def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], others: Sequence[str]) -> str:

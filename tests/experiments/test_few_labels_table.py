@@ -2,16 +2,19 @@
 
 import pandas as pd
 
-from adgm_tf.experiments.few_labels_table import markdown
+from adgm_tf.experiments.few_labels_table import markdown, short
 
 SETS, SYSTEMS, OTHERS = ("one", "two"), ("ours", "vat", "tree", "line"), ("tree", "line")
 
 
+def lines_of(errors):
+    return pd.DataFrame([{"row": f"{name}-{system}", "split_seed": split, "test_error_percent": error, "seconds": 2.0}
+                         for (name, system), found in errors.items() for split, error in enumerate(found)])
+
+
 def table(errors):
     """The cells of each line of the table for {(set, system): errors by split}."""
-    lines = pd.DataFrame([{"row": f"{name}-{system}", "split_seed": split, "test_error_percent": error, "seconds": 2.0}
-                          for (name, system), found in errors.items() for split, error in enumerate(found)])
-    text = markdown(lines, SETS, SYSTEMS, OTHERS)
+    text = markdown(lines_of(errors), SETS, SYSTEMS, OTHERS)
     return {cells[0]: cells[1:] for line in text.splitlines() if line.startswith("| ")
             for cells in [line.strip("| ").split(" | ")]}
 
@@ -40,3 +43,9 @@ def test_a_system_that_lacks_a_set_has_no_rank_and_takes_none():
     assert found["one"][2] == "0.0 ± 0.0"
     assert "vat" not in found
     assert found["ours"] == ["2.0"]
+
+
+def test_the_short_table_has_the_figures_of_the_whole_one():
+    whole = table(MEASURED)
+    lines = short(lines_of(MEASURED), SETS, SYSTEMS, OTHERS).splitlines()
+    assert lines[2:] == [f"| {name} | {whole[name][1]} | {whole[name][3]}, {whole[name][4]} |" for name in SETS]
