@@ -52,7 +52,8 @@ def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], o
     """Returns test errors in %, mean and standard deviation over the splits, seconds of ours, and mean ranks.
 
     The best of the others is that with the lowest mean on the set, which favours it: it is chosen by test errors. All
-    means of a set are over the splits on which ours and all of the others have been measured.
+    means of a set are over the splits on which ours and all of the others have been measured; where `vat` has fewer of
+    them, their number stands behind it.
     """
     ours, *_ = systems
     parts = lines["row"].str.rsplit("-", n=1)
@@ -69,8 +70,10 @@ def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], o
         if known.empty or pd.isna(mean[ours]):
             continue
         best = known.idxmin()
-        of_vat = _shown(mean.get("vat"), spread.get("vat"))
-        count = int(errors["count"].loc[name, ours])
+        counts, of_vat = errors["count"].loc[name].fillna(0).astype(int), _shown(mean.get("vat"), spread.get("vat"))
+        count = counts[ours]
+        if 0 < (fewer := counts.get("vat", 0)) < count:
+            of_vat += f" ({fewer})"
         rows.append(f"| {name} | {count} | {_shown(mean[ours], spread[ours])} | {of_vat} | "
                     f"{_shown(mean[best], spread[best])} | {best.replace('_', ' ')} | {mean[ours] - mean[best]:+.1f} | "
                     f"{seconds.get(name, float('nan')):.0f} |")

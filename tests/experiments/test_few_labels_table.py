@@ -38,6 +38,11 @@ def test_a_set_is_measured_on_the_splits_that_all_have():
     assert fewer["one"][4:6] == ["line", "-1.0"]
 
 
+def test_fewer_splits_are_said():
+    found = table(MEASURED | {("one", "vat"): [0.0], ("two", "vat"): [1.0, 3.0]})
+    assert (found["one"][2], found["two"][2]) == ("0.0 (1)", "2.0 ± 1.4")
+
+
 def test_a_system_that_lacks_a_set_has_no_rank_and_takes_none():
     found = table(MEASURED | {("one", "vat"): [0.0, 0.0]})
     assert found["one"][2] == "0.0 ± 0.0"
