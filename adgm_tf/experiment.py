@@ -13,6 +13,7 @@ what no other has taken.
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 from absl import flags
@@ -79,27 +80,31 @@ def _asked() -> Any:
     config_lib.Config(**given)
     run_dir = given.pop("run_dir", "")
     splits = _whole_numbers("split", [part for text in values.split for part in text.split(",")])
-    sweep = dict(map(_sweep, values.sweep))
-    for name in sweep:
-        if name in given:
-            raise errors.UserError(f"sweep={name}: --{name} is given as well; leave one of them out")
-    seeds = [_seed(text) for text in sweep.pop("seed", ())]
+    sweep = _sweep(values.sweep, {*given, *(("run_dir",) if run_dir else ())})
+    seeds = _whole_numbers("sweep=seed", list(sweep.pop("seed", ())))
     named = {name: values[name].serialize() for name in given}
     return planning.Selection(pathlib.Path(values.launch_dir), values.row, splits, named, seeds, sweep, run_dir)
 
 
-def _sweep(text: str) -> tuple[str, tuple[str, ...]]:
-    name, _, given = text.lstrip("-").partition("=")
-    if not given:
-        raise errors.UserError(f"sweep={text}: must be a flag of train and its values, as in learning_rate=1e-3,2e-3")
-    errors.lookup(config_lib.Config.__dataclass_fields__, "sweep", name)
-    return name, tuple(dict.fromkeys(given.split(";" if ";" in given else ",")))
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise errors.UserError(f"sweep=seed={text}: must be whole numbers with commas between")
-    return int(text)
+def _sweep(texts: list[str], given: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The values of each flag that is swept; none may be among those given."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, _, values = text.lstrip("-").partition("=")
+        if not values:
+            raise errors.UserError(f"sweep={text}: must be a flag of train and its values, as in "
+                                   "learning_rate=1e-3,2e-3")
+        errors.lookup(config_lib.Config.__dataclass_fields__, "sweep", name)
+        if name in found or name in given:
+            raise errors.UserError(f"sweep={name}: --{name} is given as well; leave one of them out" if name in given
+                                   else f"sweep={text}: {name} stands there twice")
+        found[name] = tuple(dict.fromkeys(values.split(";" if ";" in values else ",")))
+        for value in found[name]:
+            try:
+                flags.FLAGS[name].parser.parse(value)
+            except (ValueError, TypeError) as error:
+                raise errors.UserError(f"sweep={text}: {value} is no value of {name} ({error})") from None
+    return found
 
 
 def _pair(names: list[str]) -> tuple[str, str]:

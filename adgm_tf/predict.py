@@ -51,8 +51,10 @@ def main() -> None:
 
 def _predict_shards(values: flags.FlagValues) -> None:
     source, target = cli.required("input"), cli.required("output")
-    if values.export_dir and values.run_dir:
-        raise errors.UserError(f"export_dir={values.export_dir}: --run_dir is given as well; leave one of them out")
+    for name in ("run_dir", "weights", "id_column", "target_accuracy", "keep_given_labels"):
+        if values.export_dir and values[name].present:
+            raise errors.UserError(f"export_dir={values.export_dir}: --{name} is given as well, which is for a run; "
+                                   "leave one of them out")
     with cli.quietly():
         from adgm_tf.runs import beam
     asked = beam.Asked(values.id_column, values.target_accuracy, values.keep_given_labels)

@@ -69,21 +69,6 @@ def documents(name):
     return list(yaml.safe_load_all((LAUNCH / name).read_text()))
 
 
-def lacking(given, found, path=""):
-    """Where something given is not found."""
-    if isinstance(given, dict) and isinstance(found, dict):
-        return [place for key, value in given.items() for place in lacking(value, found.get(key), f"{path}.{key}")]
-    if isinstance(given, list) and isinstance(found, list) and len(given) == len(found):
-        pairs = enumerate(zip(given, found, strict=True))
-        return [place for i, pair in pairs for place in lacking(*pair, f"{path}[{i}]")]
-    return [] if given == found else [path]
-
-
-def test_what_is_dropped_is_noticed():
-    assert lacking({"a": [{"b": 1, "c": 2}]}, {"a": [{"b": 1}], "d": 3}) == [".a[0].c"]
-    assert lacking({"a": [1, 2]}, {"a": [1]}) == [".a"]
-
-
 @pytest.mark.parametrize(("name", "kind", "model"), [
     ("kubernetes.yaml", "Service", "IoK8sApiCoreV1Service"),
     ("kubernetes.yaml", "Job", "IoK8sApiBatchV1JobSpec"),
@@ -93,8 +78,8 @@ def test_manifests_keep_the_schemas(name, kind, model):
     models = pytest.importorskip("kubeflow_trainer_api.models")
     document, = (d for d in documents(name) if d["kind"] == kind)
     given = document["spec"] if model.endswith("JobSpec") and kind == "Job" else document
-    # A field that the schema does not know is dropped on the way; defaults may be added.
-    assert lacking(given, json.loads(getattr(models, model).from_dict(given).to_json())) == []
+    # A field that the schema does not know is dropped on the way, and what is written back differs.
+    assert json.loads(getattr(models, model).from_dict(given).to_json()) == given
 
 
 def test_manifests_agree_with_themselves():

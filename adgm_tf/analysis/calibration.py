@@ -190,7 +190,7 @@ def scores(probs: np.ndarray, y: np.ndarray) -> ProbabilityScores:
     probs, y = _usable(probs, y)
     equal_width = reliability(probs, y)
     return ProbabilityScores(len(y), metrics.log_loss_nats(probs, y), brier(probs, y), equal_width.error,
-                  reliability(probs, y, equal_mass=True).error, error_by_chance(probs))
+                             reliability(probs, y, equal_mass=True).error, error_by_chance(probs))
 
 
 def brier(probs: np.ndarray, y: np.ndarray) -> float:

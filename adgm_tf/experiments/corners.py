@@ -30,7 +30,7 @@ BEST_DEEP = Experiment(
     "best_deep", "The best recipe with perceptrons on ten splits: a classifier of five hidden layers.",
     (TableRow("best_deep", "best_deep", ("best_deep/flags.txt",)),
      TableRow("conv_deep", "best_deep", ("best_deep/flags.txt",),
-         ("--trunk=convolutional", "--unlabelled_batch_size=200", "--num_steps=7800"), one_length=True)),
+              ("--trunk=convolutional", "--unlabelled_batch_size=200", "--num_steps=7800"), one_length=True)),
     splits=tuple(range(10)), any_length=True, outputs=(
         Results("best_deep/results.csv", "best_deep", ("best_deep", "conv_deep"),
                 comparisons=(("best_deep", "best_honest"),), earlier=("search.csv", "search_2.csv"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -42,10 +43,9 @@ class FewLabels(outputs.Results):
 
 def short(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], others: Sequence[str]) -> str:
     """Returns a row a set and three columns: ours, and the best of the others."""
-    rows = [line.split(" | ") for line in markdown(lines, sets, systems, others).splitlines()]
-    cells = [(row[0], row[2], f"{row[4]}, {row[5]}") for row in rows if len(row) == 8 and row[0] != "| set"]
-    return "\n".join(["| set | ours, error % | best of the others, error % |", "|---|---|---|",
-                      *(f"{name} | {ours} | {best} |" for name, ours, best in cells)])
+    rows, _ = _measured(lines, sets, systems, others)
+    return _table(["set", "ours, error %", "best of the others, error %"],
+                  [[row.name, row.ours, f"{row.best}, {row.which}"] for row in rows])
 
 
 def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], others: Sequence[str]) -> str:
@@ -55,15 +55,32 @@ def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], o
     means of a set are over the splits on which ours and all of the others have been measured; where `vat` has fewer of
     them, their number stands behind it.
     """
+    rows, means = _measured(lines, sets, systems, others)
+    table = _table(["set", "splits", "ours, error %", "vat, error %", "best of the others, error %", "which",
+                    "difference", "seconds"], rows)
+    return f"{table}\n\n{_ranks(means, systems)}"
+
+
+class _Row(NamedTuple):
+    name: str
+    splits: str
+    ours: str
+    vat: str
+    best: str
+    which: str
+    difference: str
+    seconds: str
+
+
+def _measured(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str],
+              others: Sequence[str]) -> tuple[list[_Row], pd.DataFrame]:
+    """The cells of each set that has been measured, and the means [sets, systems]."""
     ours, *_ = systems
     parts = lines["row"].str.rsplit("-", n=1)
     lines = _on_same_splits(lines.assign(set=parts.str[0], system=parts.str[1]), (ours, *others))
     errors = lines.pivot_table(index="set", columns="system", values="test_error_percent",
                                aggfunc=["mean", "std", "count"])
-    seconds = lines[lines["system"] == ours].groupby("set")["seconds"].mean()
-    rows = ["| set | splits | ours, error % | vat, error % | best of the others, error % | which | difference "
-            "| seconds |",
-            "|---|---|---|---|---|---|---|---|"]
+    seconds, rows = lines[lines["system"] == ours].groupby("set")["seconds"].mean(), []
     for name in (s for s in sets if s in errors.index and ours in errors["mean"].columns):
         mean, spread = errors["mean"].loc[name], errors["std"].loc[name]
         known = mean.reindex(list(others)).dropna()
@@ -71,13 +88,17 @@ def markdown(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str], o
             continue
         best = known.idxmin()
         counts, of_vat = errors["count"].loc[name].fillna(0).astype(int), _shown(mean.get("vat"), spread.get("vat"))
-        count = counts[ours]
-        if 0 < (fewer := counts.get("vat", 0)) < count:
+        if 0 < (fewer := counts.get("vat", 0)) < counts[ours]:
             of_vat += f" ({fewer})"
-        rows.append(f"| {name} | {count} | {_shown(mean[ours], spread[ours])} | {of_vat} | "
-                    f"{_shown(mean[best], spread[best])} | {best.replace('_', ' ')} | {mean[ours] - mean[best]:+.1f} | "
-                    f"{seconds.get(name, float('nan')):.0f} |")
-    return "\n".join([*rows, "", _ranks(errors["mean"], systems)])
+        rows.append(_Row(name, str(counts[ours]), _shown(mean[ours], spread[ours]), of_vat,
+                         _shown(mean[best], spread[best]), best.replace("_", " "), f"{mean[ours] - mean[best]:+.1f}",
+                         f"{seconds.get(name, float('nan')):.0f}"))
+    return rows, errors["mean"]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" if cells else "|" + "---|" * len(header)
+                     for cells in (header, (), *rows))
 
 
 def _on_same_splits(lines: pd.DataFrame, systems: Sequence[str]) -> pd.DataFrame:
@@ -103,5 +124,5 @@ def _ranks(means: pd.DataFrame, systems: Sequence[str]) -> str:
     if known.empty:
         return "No set has been measured with every system."
     ranks = known.rank(axis=1).mean().sort_values()
-    rows = [f"| {name.replace('_', ' ')} | {rank:.1f} |" for name, rank in ranks.items()]
-    return "\n".join([f"| system | mean rank over {len(known)} sets |", "|---|---|", *rows])
+    return _table(["system", f"mean rank over {len(known)} sets"],
+                  [[name.replace("_", " "), f"{rank:.1f}"] for name, rank in ranks.items()])

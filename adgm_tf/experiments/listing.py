@@ -24,7 +24,7 @@ _OTHERS = (
                tuple(TableRow(name, "minutes_to_error", ("minutes_to_error/flags.txt",), (f"--class_sum={name}",))
                      for name in SUMS), splits=(0, 1, 2), outputs=(
                    Benchmark("minutes_to_error/step_seconds.json",
-                            ("--only=defaults_topk,defaults_exact", "--rounds=9")),
+                             ("--only=defaults_topk,defaults_exact", "--rounds=9")),
                    Curves("minutes_to_error/curves.png", "minutes_to_error/curves.csv", "minutes_to_error", SUMS,
                           reached=(5.0, 3.0), step_seconds="minutes_to_error/step_seconds.json"))),
     Experiment("quickstart", "The quickstart's training on three splits, beside LabelSpreading, and what it draws.",

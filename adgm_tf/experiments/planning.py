@@ -71,6 +71,8 @@ def places(experiment: Experiment, asked: Selection) -> Places:
     """
     takes_run = any(getattr(output, "given", False) for output in experiment.outputs)
     for name, why in _NAMED.items():
+        if name in asked.sweep:
+            raise errors.UserError(f"sweep={name}: {why}")
         if name in asked.flags or (name == "run_dir" and asked.run_dir and not takes_run):
             raise errors.UserError(f"{asked.flags.get(name, f'--run_dir={asked.run_dir}').lstrip('-')}: {why}")
     other = [text for name, text in asked.flags.items() if _makes_another(name, experiment)]
@@ -87,11 +89,18 @@ def places(experiment: Experiment, asked: Selection) -> Places:
 
 
 def variants(sweep: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Returns the flags of each variant of a row by what its name ends in; one with neither without a sweep."""
+    """Returns the flags of each variant of a row by what its name ends in; one with neither without a sweep.
+
+    Raises:
+      UserError: two variants would have one name.
+    """
     found = {}
     for values in itertools.product(*sweep.values()):
         pairs = list(zip(sweep, values, strict=True))
         suffix = "".join(f"-{name}={value}" for name, value in pairs).replace("/", "_")
+        if suffix in found:
+            raise errors.UserError(f"sweep={pairs[-1][0]}: two of its values have the same folder, "
+                                   f"{suffix.lstrip('-')}")
         found[suffix] = tuple(f"--{name}={value}" for name, value in pairs)
     return found
 

@@ -11,7 +11,7 @@ import pandas as pd
 from adgm_tf.analysis import calibration, metrics, noise, plots, run_plots, uncertainty
 from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.baselines import label_spreading as label_spreading_lib
-from adgm_tf.data import rows
+from adgm_tf.data import columns, rows
 from adgm_tf.data.splits import Examples
 from adgm_tf.host import errors, files
 from adgm_tf.runs import answers as answers_lib
@@ -111,11 +111,12 @@ def _name(run: Run, evaluator: Evaluator, of: Assessed, num_importance_samples: 
 def _novelty(run: Run, evaluator: Evaluator, examples: Examples) -> dict[str, float]:
     """How often the novelty of a row of noise is above that of a row of the examples, ties half."""
     reference = answers_lib.read(run.path).reference_bounds
-    if not len(reference) or run.weights != "last" or len(examples) < 2:
+    if not len(reference) or run.weights != "last" or not len(examples):
         return {}
     some = examples.drawn(NOVELTY_EXAMPLES)
+    text = [c.name for c in run.spec.preprocess.columns if c.kind == columns.TEXT] if run.spec.is_table else ()
     usual, novel = (uncertainty.novelty(evaluator.bounds_alone_nats(of), reference)
-                    for of in (some, dataclasses.replace(some, x=noise.like(some.x))))
+                    for of in (some, dataclasses.replace(some, x=noise.like(some.x, text))))
     return {"novelty_auroc_of_noise": metrics.auroc(usual, novel)}
 
 

@@ -96,7 +96,7 @@ class Blocks:
         labelled, unlabelled = (taken(examples, part) for examples, part in
                                 zip((self.splits.labelled, self.splits.unlabelled), rows, strict=True))
         return feed.TrainingArrays(feed.part_of(self.splits, labelled.x), labelled.y.astype(np.int32),
-                           feed.part_of(self.splits, unlabelled.x))
+                                   feed.part_of(self.splits, unlabelled.x))
 
     def _replicas(self) -> list[int]:
         """The replicas of this process among all."""

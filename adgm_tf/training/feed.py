@@ -34,7 +34,7 @@ class TrainingArrays(NamedTuple):
 
 
 class RowNumbers(NamedTuple):
-    """RowNumbers of the arrays, a line a step: labelled [n,L] and unlabelled [n,U], int64."""
+    """Numbers of rows of the arrays, a line a step: labelled [n,L] and unlabelled [n,U], int64."""
 
     labelled: tf.Tensor
     unlabelled: tf.Tensor
@@ -80,7 +80,7 @@ class Batches:
         unlabelled = (shuffled(self.unlabelled_size, self.num_unlabelled, seeds.Draw.UNLABELLED_ORDER)
                       if self.shuffles_unlabelled else positions(self.unlabelled_size) % max(self.num_unlabelled, 1))
         return RowNumbers(tf.reshape(labelled, [num_steps, self.labelled_size]),
-                    tf.reshape(unlabelled, [num_steps, self.unlabelled_size]))
+                          tf.reshape(unlabelled, [num_steps, self.unlabelled_size]))
 
     def take(self, arrays: TrainingArrays, rows: RowNumbers, replica: tf.Tensor, noise_seed: tf.Tensor) -> Batch:
         """Returns the part of a batch, the rows [L] and [U] of one step, that belongs to `replica` (int32)."""

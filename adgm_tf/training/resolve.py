@@ -14,7 +14,7 @@ from adgm_tf.training import systems
 
 # Chosen on validation rows of the ten sets of launch/few_labels, with choices of the labels from seed 10 on; see there.
 RADIUS_SHARE, LARGEST_RADIUS = 0.2, 1.2
-UNITS, PARTS = 200, 50
+UNITS, PARTS = (200, 200), 50
 # More columns than these are many words or the like, and learn at half the rate.
 WIDE = 500
 # Images of more pixels than these are drawn anew as binary ones: their noise averages out over so many.
@@ -34,7 +34,9 @@ def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Conf
     """
     config = systems.with_row(config)
     if config.preset == "auto" or (not config.preset and splits.own and systems.of(config.model).row):
-        chosen = {k: v for k, v in preset(config, splits).items() if k not in {*given, *config.given()}}
+        given = {*given, *config.given()}
+        units = config.hidden_units if "hidden_units" in given else UNITS
+        chosen = {k: v for k, v in preset(config.model, splits, units).items() if k not in given}
         config = dataclasses.replace(config, **chosen, preset="auto")
     if config.class_prior == prior.UNIFORM:
         return config
@@ -44,20 +46,24 @@ def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Conf
     return dataclasses.replace(config, class_prior=",".join(f"{p:.9g}" for p in probs))
 
 
-def preset(config: Config, splits: Splits) -> dict[str, Any]:
+def preset(model: str, splits: Splits, units: tuple[int, ...]) -> dict[str, Any]:
     """Returns the defaults for these data: one rule for all of them, by the kind and the size of the data alone.
 
     The radius is a share of the total standard deviation of what q sees, at most so large where x are no images. The
     classifier has one hidden layer where x are rows of a table, whose columns say something each, and two where they
     are pixels or a signal; there the bound of a labelled example weighs a tenth as well, so that the density does not
     learn the few by heart. Steps and batches follow the size of the data. No labels but those given are looked at.
+
+    Args:
+      model: a row of the family, or another system, of which nothing is set.
+      splits: data.
+      units: hidden units, which those of the classifier follow.
     """
-    row = systems.of(config.model).row
+    row = systems.of(model).row
     if row is None or row.q_y is None or not len(splits.labelled):
         return {}
-    hidden = config.hidden_units if "hidden_units" in config.given() else (UNITS, UNITS)
-    found = {"normalization": "batch", "hidden_units": hidden, "auxiliary_dim": PARTS, "latent_dim": PARTS,
-             "classifier_units": hidden[:1] if splits.spec.is_table else (), "consistency_radius": _radius(splits),
+    found = {"normalization": "batch", "hidden_units": units, "auxiliary_dim": PARTS, "latent_dim": PARTS,
+             "classifier_units": units[:1] if splits.spec.is_table else (), "consistency_radius": _radius(splits),
              "binarization": "auto" if splits.is_image and splits.x_dim > FEW_PIXELS else "none",
              "num_steps": _steps(splits), "learning_rate": 1e-3 if splits.seen_dim > WIDE else 2e-3,
              "learning_rate_schedule": "linear"}

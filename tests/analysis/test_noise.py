@@ -24,6 +24,26 @@ def test_arrays(x):
         assert (found.min(0) >= x.min(0)).all()
 
 
+def test_a_range_may_be_as_large_as_numbers_are():
+    for x in (np.array([[-1.7e308], [1.7e308]]), np.array([[-2**63], [2**63 - 1]]),
+              np.array([[0], [2**64 - 1]], np.uint64)):
+        assert np.isfinite(noise.like(x)).all()
+    frame = pd.DataFrame({"a": [-1.7e308, 1.7e308, np.inf, np.nan], "b": [np.inf] * 4, "c": pd.array([1, None, 9, 2])})
+    found = noise.like(frame)
+    assert np.isfinite(found["a"]).all()
+    assert (found["b"] == np.inf).all()
+    assert found["c"].between(1, 9).all()
+
+
+def test_text_is_as_many_words_of_its_column():
+    frame = pd.DataFrame({"text": ["a b c", "", None, "d e", *["f g h i"] * 1000], "colour": ["dark red"] * 1004})
+    found = noise.like(frame, {"text"})
+    assert [len(cell.split()) for cell in found["text"][:5]] == [3, 0, 0, 2, 4]
+    assert set(" ".join(found["text"]).split()) == set("abcdefghi")
+    assert found["text"][5:].nunique() > 500
+    assert set(found["colour"]) == {"dark red"}
+
+
 def test_tables():
     frame = pd.DataFrame({"a": BOTH[:1000], "b": BOTH[:1000], "c": np.where(BOTH[:1000] > 1e6, "x", "y"),
                           "e": np.nan, "f": BOTH[:1000] > 1e6})

@@ -118,6 +118,18 @@ def test_shards_of_a_table_have_the_answers_of_predict(tmp_path):
     assert not (tmp_path / "answers" / "c.csv").exists()
 
 
+@pytest.mark.parametrize(("given", "line"), [
+    (["--export_dir=e", "--run_dir=r"], "export_dir=e: --run_dir is given as well"),
+    (["--export_dir=e", "--target_accuracy=0.9"], "export_dir=e: --target_accuracy is given as well"),
+    (["--export_dir=e", "--keep_given_labels"], "export_dir=e: --keep_given_labels is given as well"),
+    (["--run_dir=r"], "run_dir=r: holds no run")])
+def test_flags_that_do_not_go_together_are_one_line(given, line, tmp_path):
+    done = process.run("predict", "--input=x-*.npy", "--output=o", "--runner=DirectRunner", *given, cwd=tmp_path)
+    assert process.is_one_error(done), done
+    assert done.err.startswith(f"error: {line}")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_shard_of_another_width_is_one_line(folder):
     np.save(folder / "shards" / "wide.npy", np.zeros((2, 4), np.float32))
     answer = tf.saved_model.load(f"{folder}/export").signatures["serving_default"]

@@ -7,6 +7,7 @@ import numpy as np
 import process
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adgm_tf.runs import stored, trained
 from adgm_tf.training.systems import CLASSIFIERS
@@ -57,10 +58,16 @@ def test_evaluates(run):
     found = json.loads((run / "evaluation/test.json").read_text())
     measured = json.loads((run / "results.json").read_text())
     assert found["error_percent"] == pytest.approx(measured["test_error_percent"])
-    assert {"dataset", "split", "step", "num_examples", "num_labels", "classifier", "num_samples", "error_percent",
-            "balanced_error_percent", "macro_f1", "log_loss_nats", "calibration_error", "class_error_percent",
-            "remarks", "seed", "split_seed", "versions", "hardware"} <= set(found)
-    assert not {"bound_nats", "active_units_z", "log_likelihood_nats"} & set(found)
+    assert set(found) == {
+        "dataset", "split", "step", "num_examples", "num_labels", "classifier", "num_samples", "error_percent",
+        "error_low_percent", "error_high_percent", "balanced_error_percent", "macro_f1", "log_loss_nats",
+        "calibration_error", "calibrated_log_loss_nats", "calibrated_calibration_error", "class_error_percent",
+        "confusion", "remarks", "seed", "split_seed", "versions", "hardware"}
+
+
+def test_tensorboard_has_what_a_classifier_can_be_shown_by(run):
+    tags = EventAccumulator(str(run / "train")).Reload().Tags()["tensors"]
+    assert any(tag.endswith("/confidence") for tag in tags)
 
 
 def test_exports_a_classifier(run):

@@ -47,7 +47,8 @@ def test_run_directory(finished, name):
     assert measured["seconds"] > 0
     assert "scikit-learn" in measured["versions"]
     for figure in ("test_error_percent", "transductive_error_percent", "valid_error_percent"):
-        assert 0 < measured[figure] < 50
+        # Trees with no more than two examples a leaf have little to boost with five labels a class.
+        assert 0 < measured[figure] < (50 if name == "boosted_trees" else 35)
     assert f"test_error_percent: {measured['test_error_percent']:.2f}" in done[name].out
     _, _, unused = done[name].out.partition(f"{name} does not use ")
     assert set(unused.splitlines()[0].split(", ")) == {"num_steps", "latent_dim"}

@@ -35,7 +35,7 @@ def test_two_devices_learn_what_one_learns(options):
 
 
 def test_statistics_of_each_replica_alone_are_others():
-    assert apart(**SYNCED, sync_statistics=False)[0] > 20 * apart(**SYNCED)[0]
+    assert apart(**SYNCED, sync_statistics=False)[0] > max(0.05, 100 * apart(**SYNCED)[0])
 
 
 def trained(cwd, count, kills=None):

@@ -55,6 +55,9 @@ def test_batches_take_in_few_labels_at_once_and_divide_by_four(labels):
 def test_rows_of_a_table_have_a_shallower_classifier_than_vectors(tmp_path):
     config = own.config(own.write(tmp_path), preset="auto", hidden_units=(8, 7))
     assert resolve.resolve(config, own.split(config)).classifier_units == (8,)
+    default = Config.hidden_units
+    config = own.config(own.write(tmp_path), preset="auto", hidden_units=default)
+    assert resolve.resolve(config, own.split(config), {"hidden_units"}).classifier_units == default[:1]
     assert found().classifier_units == ()
 
 
