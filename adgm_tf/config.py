@@ -52,6 +52,11 @@ class Config(options.RunOptions, options.OptimiserOptions, options.ObjectiveOpti
         """Returns the options that are not at their defaults."""
         return {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
 
+    @classmethod
+    def used_by(cls, name: str) -> tuple[str, ...]:
+        """Returns the kinds of system that use the option `name`."""
+        return cls.__dataclass_fields__[name].metadata["used_by"]
+
     def in_vain(self, system: str) -> list[str]:
         """Returns the names of options that are given and that `system`, a name in `used_by`, does not use.
 
@@ -59,7 +64,7 @@ class Config(options.RunOptions, options.OptimiserOptions, options.ObjectiveOpti
           UserError: one of them is wrong there, not only in vain.
         """
         rules = {f.name: f.metadata for f in dataclasses.fields(self)}
-        names = [name for name in self.given() if system not in rules[name]["used_by"]]
+        names = [name for name in self.given() if system not in self.used_by(name)]
         for name in names:
             if system != "fitted" and rules[name]["in_vain"] == ERROR:
                 raise errors.UserError(f"{name}={options.shown(getattr(self, name))}: does not apply to {self.model}; "

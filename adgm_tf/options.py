@@ -34,7 +34,7 @@ def option(default: Any, text: str, *, choices: Iterable[str] = (), minimum: flo
 # Options that only some systems use: the layers of a family, what else is its own, the terms on q(y|a,x), all systems.
 layer_option = functools.partial(option, used_by=FAMILY, in_vain=REMARK)
 family_option = functools.partial(option, used_by=FAMILY)
-regulariser_option = functools.partial(option, used_by=NOT_LADDER)
+not_ladder_option = functools.partial(option, used_by=NOT_LADDER)
 shared_option = functools.partial(option, used_by=ALL)
 
 
@@ -130,9 +130,9 @@ class ModelOptions:
                                      "class with commas between.")
     compute_dtype: str = option("float32", "Type of the matrix products: bfloat16 is faster where the processor has "
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
-    preset: str = family_option("", "auto sets what is not given from the data: radius, weights of the terms, "
-                                "layers and normalisation, batches, rate, steps; none takes the defaults as they are. "
-                                "Own data have auto if empty, bundled sets none.", choices=("", "auto", "none"))
+    preset: str = not_ladder_option("", "auto sets what is not given from the data: radius, weights of the terms, "
+                                    "layers and normalisation, batches, rate, steps; none takes the defaults as they "
+                                    "are. Own data have auto if empty, bundled sets none.", choices=("", "auto", "none"))
     seed: int = shared_option(0, "Seed of the weights, the noise and the order of the batches.",
                               minimum=0, maximum=2**31 - 1)
 
@@ -162,9 +162,12 @@ class ObjectiveOptions:
     kl_warmup_steps: int = family_option(0, "Steps over which the weight of the KL terms grows from 0 to 1.", minimum=0)
     weight_prior: bool = option(True, "Add -log N(weights|0,1) / N to the loss.")
     consistency: str = option("vat", "Consistency term on q(y|a,x).", choices=("none", "vat"))
-    consistency_weight: float = regulariser_option(4.0, "Weight of the consistency term.", minimum=0)
-    consistency_radius: float = regulariser_option(1.5, "Length of the virtual adversarial direction, in units of x.",
-                                                   minimum=0)
+    consistency_weight: float = not_ladder_option(4.0, "Weight of the consistency term.", minimum=0)
+    consistency_radius: float = not_ladder_option(1.5, "Length of the virtual adversarial direction, in units of x.",
+                                                  minimum=0)
+    consistency_radius_start: float = not_ladder_option(1.0, "Factor of the radius at the first step; over two thirds "
+                                                        "of the steps it goes evenly to 1. Above 1 the classes are "
+                                                        "told apart by wide gaps first.", minimum=0)
     consistency_target: str = family_option("same", "What the answer at a changed x is held to in the consistency and "
                                             "interpolation terms: the answer at x with the same noise, without noise "
                                             "(clean), or that of averaged weights without noise (teacher).",
@@ -173,15 +176,15 @@ class ObjectiveOptions:
                                          minimum=0, maximum=1)
     interpolation_weight: float = family_option(0.0, "Weight of KL(u q(y|x) + (1 - u) q(y|x') || q(y|u x + (1 - u) "
                                                 "x')), u uniform, x and x' examples of a batch.", minimum=0)
-    entropy_weight: float = regulariser_option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.",
-                                               minimum=0)
-    balance_weight: float = regulariser_option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || "
-                                               "p(y)), which keeps every class in use.", minimum=0)
+    entropy_weight: float = not_ladder_option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.",
+                                              minimum=0)
+    balance_weight: float = not_ladder_option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || "
+                                              "p(y)), which keeps every class in use.", minimum=0)
     extra_terms: tuple[str, ...] = family_option((), "Terms of your own in the loss, each NAME=WEIGHT; NAME as "
                                                  "registered by a module of --plugin.")
-    consistency_warmup_steps: int = regulariser_option(0, "Steps over which the weights of the consistency, "
-                                                       "interpolation, entropy and balance terms grow from 0 to what "
-                                                       "is given.", minimum=0)
+    consistency_warmup_steps: int = not_ladder_option(0, "Steps over which the weights of the consistency, "
+                                                      "interpolation, entropy and balance terms grow from 0 to what "
+                                                      "is given.", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -104,7 +104,7 @@ def terms(model: VirtualAdversarial, batch: Batch, options: ObjectiveOptions, se
     if options.consistency == "vat":
         values = tf.concat([regularisers.virtual_adversarial(
             model, x, q_y, regularisers.Noise(1, seed, phase=phase.aside), seeds.fold(seed, seeds.Draw.DIRECTION, i),
-            radius=options.consistency_radius)
+            radius=warmth.radius * options.consistency_radius)
             for i, (x, q_y) in enumerate(zip(parts, q_ys, strict=True))], 0)
         found.append(Term("consistency", values, "all", warmth.classifier * options.consistency_weight))
     if batch.seen.shape[0] > L:

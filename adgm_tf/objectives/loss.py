@@ -39,10 +39,11 @@ class Term(NamedTuple):
 
 
 class Warmth(NamedTuple):
-    """How far the warm-ups have come, from 0 to 1: of the KL terms, and of the terms on q(y|a,x)."""
+    """How far the warm-ups have come, from 0 to 1: of the KL terms, of the terms on q(y|a,x); factor of the radius."""
 
     kl: tf.Tensor | float = 1.0
     classifier: tf.Tensor | float = 1.0
+    radius: tf.Tensor | float = 1.0
 
 
 WARM = Warmth()
@@ -166,7 +167,7 @@ def classifier_terms(of: Forward) -> list[Term]:
     if options.consistency == "vat":
         values = regularisers.virtual_adversarial(of.model, seen, target, of.noise,
                                                   seeds.fold(of.seed, seeds.Draw.DIRECTION),
-                                                  radius=options.consistency_radius)
+                                                  radius=of.warmth.radius * options.consistency_radius)
         found.append(Term("consistency", values, "all", warmth * options.consistency_weight))
     if options.interpolation_weight:
         values = regularisers.interpolation(of.model, seen, target, of.noise,

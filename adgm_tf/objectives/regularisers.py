@@ -55,7 +55,7 @@ class Noise(NamedTuple):
 
 
 def virtual_adversarial(model: HasClasses, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,
-                        seed: tf.Tensor, *, radius: float) -> Float[tf.Tensor, " B"]:
+                        seed: tf.Tensor, *, radius: tf.Tensor | float) -> Float[tf.Tensor, " B"]:
     """mean_K KL( stop(target) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
 
     r follows the gradient of the same divergence at a small random step: one power iteration.

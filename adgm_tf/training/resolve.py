@@ -14,6 +14,7 @@ from adgm_tf.training import systems
 
 # Chosen on validation rows of the ten sets of launch/few_labels, with choices of the labels from seed 10 on; see there.
 RADIUS_SHARE, LARGEST_RADIUS = 0.2, 1.2
+RADIUS_START = 3.0
 UNITS, PARTS = (200, 200), 50
 # More columns than these are many words or the like, and learn at half the rate.
 WIDE = 500
@@ -33,7 +34,7 @@ def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Conf
       UserError: p(y) as given is none over these classes.
     """
     config = systems.with_row(config)
-    if config.preset == "auto" or (not config.preset and splits.own and systems.of(config.model).row):
+    if config.preset == "auto" or (not config.preset and splits.own and _has_preset(config.model)):
         given = {*given, *config.given()}
         units = config.hidden_units if "hidden_units" in given else UNITS
         chosen = {k: v for k, v in preset(config.model, splits, units).items() if k not in given}
@@ -52,31 +53,47 @@ def preset(model: str, splits: Splits, units: tuple[int, ...]) -> dict[str, Any]
     The radius is a share of the total standard deviation of what q sees, at most so large where x are no images. The
     classifier has one hidden layer where x are rows of a table, whose columns say something each, and two where they
     are pixels or a signal; there the bound of a labelled example weighs a tenth as well, so that the density does not
-    learn the few by heart. Steps and batches follow the size of the data. No labels but those given are looked at.
+    learn the few by heart. A small radius starts up to three times as large, so that classes are told apart by their
+    widest gaps first. Steps and batches follow the size of the data. No labels but those given are looked at.
 
     Args:
-      model: a row of the family, or another system, of which nothing is set.
+      model: a row of the family; vat, which has the same but for what it does not use; or another, which has none.
       splits: data.
       units: hidden units, which those of the classifier follow.
     """
-    row = systems.of(model).row
-    if row is None or row.q_y is None or not len(splits.labelled):
+    system = systems.of(model)
+    if not _has_preset(model) or (system.row and system.row.q_y is None) or not len(splits.labelled):
         return {}
     found = {"normalization": "batch", "hidden_units": units, "auxiliary_dim": PARTS, "latent_dim": PARTS,
-             "classifier_units": units[:1] if splits.spec.is_table else (), "consistency_radius": _radius(splits),
+             "classifier_units": units[:1] if splits.spec.is_table else (), **_radius(splits),
              "binarization": "auto" if splits.is_image and splits.x_dim > FEW_PIXELS else "none",
              "num_steps": _steps(splits), "learning_rate": 1e-3 if splits.seen_dim > WIDE else 2e-3,
              "learning_rate_schedule": "linear"}
-    if not len(splits.unlabelled):
-        return found
-    return found | {"labelled_batch_size": 20 * math.ceil(min(100, len(splits.labelled)) / 20),
-                    "unlabelled_batch_size": 200, "consistency_weight": 8.0, "entropy_weight": 2.0,
-                    "balance_weight": 1.0, "labelled_bound_weight": 1.0 if splits.spec.is_table else 0.1}
+    if system.row is None:
+        # A row's follows from classification_beta.
+        found["classification_weight"] = splits.num_train / len(splits.labelled)
+    if len(splits.unlabelled):
+        found |= _of_unlabelled(splits)
+    return {name: value for name, value in found.items() if system.kind in Config.used_by(name)}
 
 
-def _radius(splits: Splits) -> float:
+def _has_preset(model: str) -> bool:
+    return systems.of(model).kind in Config.used_by("preset")
+
+
+def _of_unlabelled(splits: Splits) -> dict[str, Any]:
+    return {"labelled_batch_size": 20 * math.ceil(min(100, len(splits.labelled)) / 20),
+            "unlabelled_batch_size": 200, "consistency_weight": 8.0, "entropy_weight": 2.0,
+            "balance_weight": 1.0, "labelled_bound_weight": 1.0 if splits.spec.is_table else 0.1}
+
+
+def _radius(splits: Splits) -> dict[str, float]:
+    """The radius, and the factor that makes it larger at the start, but no larger than the largest."""
     radius = RADIUS_SHARE * splits.spec.preprocess.total_stddev
-    return radius if splits.is_image else min(radius, LARGEST_RADIUS)
+    if not splits.is_image:
+        radius = min(radius, LARGEST_RADIUS)
+    start = min(RADIUS_START, max(1.0, LARGEST_RADIUS / radius)) if radius else 1.0
+    return {"consistency_radius": radius, "consistency_radius_start": start}
 
 
 def _steps(splits: Splits) -> int:

@@ -46,8 +46,14 @@ class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
         return tf.ones_like(step)
 
 
+RADIUS_SHARE_OF_STEPS = 2 / 3
 SCHEDULES = {"constant": Schedule.constant, "staircase": Schedule.staircase, "cosine": Schedule.cosine,
              "linear": Schedule.linear}
+
+
+def radius_factor(step: tf.Tensor, start: float, num_steps: int) -> tf.Tensor:
+    """Returns start + (1 - start) min(1, step / (2/3 num_steps)), float32 []."""
+    return start + (1 - start) * tf.minimum(1.0, tf.cast(step, tf.float32) / (RADIUS_SHARE_OF_STEPS * num_steps))
 
 
 def warm_up(step: tf.Tensor, num_steps: int) -> tf.Tensor:

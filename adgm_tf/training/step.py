@@ -175,9 +175,7 @@ class Trainer:
         if self.config.features_run:
             batch = self._with_features(batch, seeds.fold(seed, seeds.Draw.FEATURES))
         batch = batch._replace(seen=self.batches.noisy(batch.seen, seed))
-        warmth = loss.Warmth(schedules.warm_up(step, self.config.kl_warmup_steps),
-                             schedules.warm_up(step, self.config.consistency_warmup_steps))
-        terms, gradients = self._gradients(batch, seed, warmth)
+        terms, gradients = self._gradients(batch, seed, self._warmth(step))
         if self.strategy.num_replicas_in_sync > 1:
             terms, gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, (terms, gradients))
         variables = self.model.trainable_variables
@@ -192,6 +190,12 @@ class Trainer:
         report["learning_rate"] = self.schedule(step)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True), experimental_aggregate_gradients=False)
         return tf.stack([report[name] for name in self.names])
+
+    def _warmth(self, step: tf.Tensor) -> loss.Warmth:
+        config = self.config
+        return loss.Warmth(schedules.warm_up(step, config.kl_warmup_steps),
+                           schedules.warm_up(step, config.consistency_warmup_steps),
+                           schedules.radius_factor(step, config.consistency_radius_start, self.plan.num_steps))
 
     def _with_features(self, batch: Batch, seed: tf.Tensor) -> Batch:
         L = batch.y.shape[0]

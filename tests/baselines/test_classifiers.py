@@ -324,8 +324,8 @@ def test_options_of_generative_models_are_refused(name, given, line):
         trainer(name, **given)
 
 
-@pytest.mark.parametrize("option", ["consistency_weight", "consistency_radius", "consistency_warmup_steps",
-                                    "entropy_weight", "balance_weight"])
+@pytest.mark.parametrize("option", ["consistency_weight", "consistency_radius", "consistency_radius_start",
+                                    "consistency_warmup_steps", "entropy_weight", "balance_weight"])
 def test_options_of_other_terms_are_refused_by_the_ladder(option):
     with pytest.raises(errors.UserError, match=rf"^{option}=9: does not apply to ladder"):
         trainer("ladder", **{option: 9})

@@ -64,3 +64,21 @@ def test_rows_of_a_table_have_a_shallower_classifier_than_vectors(tmp_path):
 def test_large_images_are_drawn_as_binary_ones_and_small_ones_are_not():
     assert found(building.images(shape=(28, 28, 1))).binarization == "auto"
     assert found(building.images(shape=(8, 8, 1))).binarization == "none"
+
+
+def test_a_small_radius_starts_larger_and_none_above_the_largest():
+    assert found(vectors(1)).consistency_radius_start == resolve.RADIUS_START
+    assert found(vectors(400)).consistency_radius_start == 1
+    between = found(vectors(16))
+    assert between.consistency_radius * between.consistency_radius_start == pytest.approx(resolve.LARGEST_RADIUS)
+
+
+def test_vat_has_the_preset_but_for_what_it_does_not_use():
+    ours, vat = found(model="sdgm"), found(model="vat")
+    assert vat.classification_weight == pytest.approx(len(building.vectors().train_y) / 6)
+    assert ours.classification_weight is None
+    for name in Config.__dataclass_fields__:
+        if "vat" in Config.used_by(name) and name not in ("model", "classification_weight"):
+            assert getattr(vat, name) == getattr(ours, name), name
+        elif name != "model" and "vat" not in Config.used_by(name):
+            assert getattr(vat, name) == getattr(Config(), name), name

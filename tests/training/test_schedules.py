@@ -62,6 +62,12 @@ def test_a_warm_up_rises_to_one_and_is_never_zero():
     np.testing.assert_allclose(found, [0.25, 0.5, 0.75, 1, 1, 1, 1])
 
 
+def test_the_factor_of_the_radius_goes_evenly_to_one_over_two_thirds_of_the_steps():
+    found = [float(schedules.radius_factor(tf.constant(step, tf.int64), 3.0, 9)) for step in range(10)]
+    np.testing.assert_allclose(found, [3, 3 - 1 / 3, 3 - 2 / 3, 2, 2 - 1 / 3, 2 - 2 / 3, 1, 1, 1, 1], rtol=1e-6)
+    assert all(float(schedules.radius_factor(tf.constant(step, tf.int64), 1.0, 9)) == 1 for step in range(10))
+
+
 def test_without_a_warm_up_the_factor_is_one():
     assert float(schedules.warm_up(tf.constant(0, tf.int64), 0)) == 1
 

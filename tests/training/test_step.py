@@ -215,6 +215,17 @@ def test_the_consistency_warm_up_reaches_the_loss_and_the_gradient(eagerly):
     assert first["gradient_norm"] != pytest.approx(usual["gradient_norm"], rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["sdgm", "vat"])
+def test_the_factor_of_the_radius_reaches_the_loss_and_falls_to_one(name, eagerly):
+    shrinks, wide, narrow = (trainer(model=name, consistency="vat", num_steps=3, **given) for given in (
+        dict(consistency_radius=0.5, consistency_radius_start=2.0), dict(consistency_radius=1.0),
+        dict(consistency_radius=0.5)))
+    steps = [[t.train(1)[1] for _ in range(2)] for t in (shrinks, wide, narrow)]
+    assert steps[0][0] == steps[1][0] != steps[2][0]
+    factors = [float(shrinks._warmth(tf.constant(step, tf.int64)).radius) for step in range(4)]
+    np.testing.assert_allclose(factors, [2, 1.5, 1, 1], rtol=1e-6)
+
+
 @pytest.mark.parametrize(("given", "is_image", "expected"), [
     ({}, True, True), ({}, False, False), (dict(binarization="none"), True, False),
     (dict(likelihood="gaussian"), True, False), (dict(likelihood="gaussian", binarization="bernoulli"), True, True)])
