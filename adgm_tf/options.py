@@ -132,7 +132,8 @@ class ModelOptions:
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
     preset: str = not_ladder_option("", "auto sets what is not given from the data: radius, weights of the terms, "
                                     "layers and normalisation, batches, rate, steps; none takes the defaults as they "
-                                    "are. Own data have auto if empty, bundled sets none.", choices=("", "auto", "none"))
+                                    "are. Own data have auto if empty, bundled sets none.",
+                                    choices=("", "auto", "none"))
     seed: int = shared_option(0, "Seed of the weights, the noise and the order of the batches.",
                               minimum=0, maximum=2**31 - 1)
 
