@@ -5,6 +5,7 @@ python -m adgm_tf.benchmark --quick --json=FILE    at most 5 minutes
 python -m adgm_tf.benchmark --check=FILE           compares with the ratios stored in FILE
 python -m adgm_tf.benchmark --show=FILE            prints FILE as Markdown
 python -m adgm_tf.benchmark --serve=RUN/export     measures the server of an export instead
+python -m adgm_tf.benchmark --on_disk              measures memory and speed with data on disk instead
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def define_flags() -> None:
     flags.DEFINE_integer("replicas", 1, "Logical devices that --alone trains on.", lower_bound=1)
     flags.DEFINE_string("serve", None, "Start a server of this export and measure requests a second against the rows "
                         "of a request.")
+    flags.DEFINE_bool("on_disk", False, "Measure peak memory over 1, 4 and 16 GiB of data on disk, and the speed of a "
+                      "step beside that with data in memory.")
     flags.DEFINE_float("seconds", 3, "Seconds of each figure of --serve.", lower_bound=0.1)
     flags.DEFINE_integer("steps", 40, "Steps that --alone times.", lower_bound=1)
 
@@ -47,6 +50,9 @@ def main() -> None:
         return
     if values.serve:
         _serve(values.serve, values.seconds, values.json)
+        return
+    if values.on_disk:
+        _on_disk(values.json)
         return
     if values.alone:
         print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
@@ -66,6 +72,15 @@ def _serve(export_dir: str, seconds: float, path: str | None) -> None:
     if path:
         files.write_json(path, found)
     print(serving.markdown(found))
+
+
+def _on_disk(path: str | None) -> None:
+    with cli.quietly():
+        from adgm_tf.experiments.speed import on_disk
+    found = on_disk.run()
+    if path:
+        files.write_json(path, found)
+    print(on_disk.markdown(found))
 
 
 def _stored(flag: str, path: str) -> dict:

@@ -36,7 +36,8 @@ _OTHERS = (
     Experiment("own", "One row, without an option of its own: --sweep tries values of flags with it, on any data.",
                (TableRow("run", "own"),), published=False, outputs=(Results("own/results.csv", "own", ("run",)),)),
     Experiment("benchmark", "What training steps cost on this machine; nothing else should run meanwhile.",
-               outputs=(Benchmark("benchmark/benchmark.json", ("--rounds=5",), table=True),)),
+               outputs=(Benchmark("benchmark/benchmark.json", ("--rounds=5",), table="benchmark"),
+                        Benchmark("benchmark/on_disk.json", ("--on_disk",), table="on_disk"))),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in (
     *table1.EXPERIMENTS, corners.CORNERS, corners.BEST_DEEP, search.EXPERIMENT, few_labels.EXPERIMENT, *_OTHERS)}

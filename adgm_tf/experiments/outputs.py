@@ -236,19 +236,20 @@ class Units:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What the benchmark measures, as JSON; in a table `benchmark`, if that is asked for."""
+    """What the benchmark measures, as JSON; in a table of that name, benchmark or on_disk, if there is one."""
 
     json: str
     flags: tuple[str, ...]
-    table: bool = False
+    table: str = ""
 
     def redraw(self, places: Places) -> list[str]:
         """Writes the table into the README beside the file; returns what to show."""
         path = places.results / self.json
         if not self.table or not path.is_file():
             return []
-        from adgm_tf.experiments.speed import report
-        return publish(path, "benchmark", report.markdown(json.loads(path.read_text())))
+        from adgm_tf.experiments.speed import on_disk, report
+        markdown = {"benchmark": report.markdown, "on_disk": on_disk.markdown}[self.table]
+        return publish(path, self.table, markdown(json.loads(path.read_text())))
 
 
 Output = Results | Curves | Kept | Units | Benchmark

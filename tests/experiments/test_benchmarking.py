@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf.config import Config
-from adgm_tf.experiments.speed import cases, counting, measure, naive, processes, report
+from adgm_tf.experiments.speed import cases, counting, measure, naive, on_disk, processes, report
 from adgm_tf.host import errors
 from adgm_tf.model import construction, seeds
 
@@ -103,3 +103,27 @@ def test_check_names_each_ratio_that_got_worse():
     with pytest.raises(errors.UserError, match=line):
         report.check({"ratios": {"topk_over_exact": 1.5, "non_matmul_share_float32": 0.3,
                                  "topk_over_exact_counted": 1.0}}, stored, 0.1)
+
+
+def test_data_on_disk_are_measured_beside_resident_ones(monkeypatch, tmp_path):
+    monkeypatch.setattr(on_disk, "GIBIBYTES", ())
+    monkeypatch.setattr(on_disk, "WIDTHS", (8,))
+    monkeypatch.setattr(on_disk, "SPEED_MEBIBYTES", 1)
+    monkeypatch.setattr(on_disk, "TURNS", 1)
+    monkeypatch.setattr(on_disk, "STEPS_A_TURN", 2)
+    found = on_disk.run()
+    assert found["speed"][0]["speed_in_blocks_over_resident"] == pytest.approx(
+        found["speed"][0]["seconds_per_step_resident"] / found["speed"][0]["seconds_per_step_in_blocks"])
+    monkeypatch.setattr(on_disk, "STEPS", 2)
+    line = on_disk.memory(on_disk.make(tmp_path / "data", 2**19, 8))
+    found["memory"] = [{"gibibytes": 1, **line}]
+    assert line["rows"] == 2**19 // 32
+    assert f"| 1 GiB | {line['rows']:,} |" in on_disk.markdown(found)
+
+
+def test_a_quick_benchmark_measures_the_memory_of_every_case(monkeypatch):
+    measured = {"cases": {"exact": {}, "topk": {}}, "ratios": {"ratios": {}}, "product_gflops": {}}
+    monkeypatch.setattr(measure, "measure", lambda chosen, rounds: measured)
+    monkeypatch.setattr(processes, "alone_elsewhere", lambda name: {"peak_memory_mib": len(name)})
+    found = report.run(["exact", "topk"], 1, quick=True)
+    assert [case["peak_memory_mib"] for case in found["cases"].values()] == [5, 4]

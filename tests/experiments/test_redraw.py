@@ -76,7 +76,7 @@ def test_every_table_with_a_mark_is_made():
         if isinstance(output, Curves) and output.reached:
             made.add((output.csv.split("/")[0], "reached"))
         if getattr(output, "table", False):
-            made.add((output.json.split("/")[0], "benchmark"))
+            made.add((output.json.split("/")[0], output.table))
     assert marks == made
 
 

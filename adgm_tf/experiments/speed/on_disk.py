@@ -1,8 +1,7 @@
 """Data on disk against data in memory: peak memory by the size of the data, and the speed of a step.
 
-python -m adgm_tf.experiments.speed.on_disk FOLDER
-
-Makes sparse files of zeros in FOLDER, measures each size in a process of its own, and prints JSON.
+`python -m adgm_tf.benchmark --on_disk` makes sparse files of zeros in a temporary folder and measures each size in a
+process of its own, this module with the data set as its argument.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,11 +22,13 @@ import tensorflow as tf
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue, splits
 from adgm_tf.experiments.speed import processes
+from adgm_tf.runs import results
 from adgm_tf.training import plan
 from adgm_tf.training.step import Trainer
 
 GIBIBYTES = (1, 4, 16)
 WIDTH = 3072
+WIDTHS = (784, WIDTH)
 STEPS = 100
 SMALL = dict(model="m2", hidden_units=(200,), latent_dim=20, consistency="none", class_sum="exact", preset="none")
 SPEED_MEBIBYTES, TURNS, STEPS_A_TURN = 256, 5, 40
@@ -77,24 +80,34 @@ def speed(dataset: str, options: dict[str, object]) -> dict[str, float]:
             "speed_in_blocks_over_resident": statistics.median(ratios), "ratios": sorted(ratios)}
 
 
-def main(folder: str) -> None:
-    """Prints everything measured."""
-    found: dict[str, object] = {}
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+def run() -> dict[str, Any]:
+    """Measures everything."""
+    found: dict[str, Any] = {**results.circumstances(Config(**SMALL)), "memory": [], "speed": []}
+    with tempfile.TemporaryDirectory() as folder:
         for size in GIBIBYTES:
-            dataset = make(pathlib.Path(scratch, str(size)), size * 2**30, WIDTH)
-            done = subprocess.run([sys.executable, "-m", __spec__.name, "--memory", dataset], check=True, text=True,
-                                  capture_output=True)
-            found[f"memory_{size}_gib"] = json.loads(done.stdout.splitlines()[-1])
-            print(size, done.stdout.splitlines()[-1], flush=True)
-        for name, width, dtype in (("vectors", 784, "float32"), ("wide_vectors", WIDTH, "float32")):
-            dataset = make(pathlib.Path(scratch, name), SPEED_MEBIBYTES * 2**20, width, dtype)
-            found[f"speed_{name}"] = speed(dataset, {"preset": "none"})
-    print(json.dumps(found, indent=1))
+            dataset = make(pathlib.Path(folder, f"memory_{size}"), size * 2**30, WIDTH)
+            done = subprocess.run([sys.executable, "-m", __name__, dataset], check=True, text=True, capture_output=True)
+            found["memory"].append({"gibibytes": size, **json.loads(done.stdout.splitlines()[-1])})
+        for width in WIDTHS:
+            dataset = make(pathlib.Path(folder, f"speed_{width}"), SPEED_MEBIBYTES * 2**20, width)
+            found["speed"].append({"width": width, **speed(dataset, {"preset": "none"})})
+    return found
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """Returns the memory by the size of the data, and the speed beside that of resident arrays, as Markdown."""
+    memory_of = [f"| {line['gibibytes']} GiB | {line['rows']:,} | {line['seconds_to_open']:.1f} | "
+                 f"{line['peak_mib_after_opening']:,.0f} | {line['peak_mib']:,.0f} | "
+                 f"{1000 * line['seconds_per_step']:.1f} |" for line in found["memory"]]
+    speed_of = [f"| {line['width']:,} | {1000 * line['seconds_per_step_resident']:.1f} | "
+                f"{1000 * line['seconds_per_step_in_blocks']:.1f} | {line['speed_in_blocks_over_resident']:.2f} "
+                f"({line['ratios'][0]:.2f} to {line['ratios'][-1]:.2f}) |" for line in found["speed"]]
+    return "\n".join([
+        "| data on disk | rows | seconds to open | peak MiB then | peak MiB after training | ms a step |",
+        "|---|---|---|---|---|---|", *memory_of, "",
+        "| columns | ms a step, resident | ms a step, in blocks | speed in blocks over resident |", "|---|---|---|---|",
+        *speed_of])
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--memory":
-        print(json.dumps(memory(sys.argv[2])))
-    else:
-        main(sys.argv[1])
+    print(json.dumps(memory(sys.argv[1])))

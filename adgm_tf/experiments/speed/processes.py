@@ -67,6 +67,11 @@ def finish(process: subprocess.Popen) -> dict[str, float]:
     return json.loads(output.splitlines()[-1])
 
 
+def alone_elsewhere(name: str) -> dict[str, float]:
+    """Measures one case, its memory above all, in a process of its own: a few steps."""
+    return finish(start(name, 1, 3))
+
+
 def workers(name: str, steps: int) -> dict[str, float]:
     """Measures a case on two worker processes of this machine; returns what the first says."""
     sockets = [socket.socket() for _ in range(WORKERS)]

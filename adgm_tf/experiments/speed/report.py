@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from typing import Any
 
 import pandas as pd
@@ -43,8 +44,9 @@ def run(only: Sequence[str], rounds: int, *, quick: bool) -> dict[str, Any]:
     measured = measure.measure(chosen, rounds)
     found = {**results.circumstances(Config()), "rounds": rounds, "product_gflops": measured["product_gflops"],
              "cases": measured["cases"], **measured["ratios"]}
-    for name in chosen if not quick else ():
-        found["cases"][name]["peak_memory_mib"] = processes.finish(processes.start(name, 1, 3))["peak_memory_mib"]
+    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, alone in zip(chosen, pool.map(processes.alone_elsewhere, chosen), strict=True):
+            found["cases"][name]["peak_memory_mib"] = alone["peak_memory_mib"]
     if not only:
         found["processes"] = processes.scaling("exact", 1 if quick else 3, 20)
         one = found["processes"]["one_device"]["seconds_per_step"]
