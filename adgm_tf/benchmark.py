@@ -4,6 +4,7 @@ python -m adgm_tf.benchmark --json=FILE            everything
 python -m adgm_tf.benchmark --quick --json=FILE    at most 5 minutes
 python -m adgm_tf.benchmark --check=FILE           compares with the ratios stored in FILE
 python -m adgm_tf.benchmark --show=FILE            prints FILE as Markdown
+python -m adgm_tf.benchmark --profile=exact        prints where the time of a step of one case goes
 python -m adgm_tf.benchmark --serve=RUN/export     measures the server of an export instead
 python -m adgm_tf.benchmark --on_disk              measures memory and speed with data on disk instead
 """
@@ -30,6 +31,8 @@ def define_flags() -> None:
     flags.DEFINE_string("alone", None, "Measure this one case in this process, print one line of JSON; used for the "
                         "figures that need a process of their own.")
     flags.DEFINE_integer("replicas", 1, "Logical devices that --alone trains on.", lower_bound=1)
+    flags.DEFINE_string("profile", None, "Print the share of each kind of operation in a step of this case, by "
+                        "TensorFlow's profiler, and measure nothing else.")
     flags.DEFINE_string("serve", None, "Start a server of this export and measure requests a second against the rows "
                         "of a request.")
     flags.DEFINE_bool("on_disk", False, "Measure peak memory over 1, 4 and 16 GiB of data on disk, and the speed of a "
@@ -54,6 +57,9 @@ def main() -> None:
     if values.on_disk:
         _on_disk(values.json)
         return
+    if values.profile:
+        _profile(values.profile)
+        return
     if values.alone:
         print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
         return
@@ -63,6 +69,13 @@ def main() -> None:
     print(report.text(found))
     if stored:
         report.check(found, stored, values.tolerance)
+
+
+def _profile(name: str) -> None:
+    with cli.quietly():
+        from adgm_tf.experiments.speed import cases, kinds
+    for kind, share in kinds.shares(errors.lookup(cases.FULL, "profile", name).trainer().train).items():
+        print(f"{kind:16s} {share:.3f}")
 
 
 def _serve(export_dir: str, seconds: float, path: str | None) -> None:

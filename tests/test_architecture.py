@@ -218,6 +218,13 @@ def test_entry_points_answer_before_tensorflow_is_there():
     assert found.strip() == "[]"
 
 
+@pytest.mark.process
+def test_training_starts_without_what_it_needs_later():
+    found = run("import os, sys\nos.environ['TF_USE_LEGACY_KERAS'] = '1'\nimport adgm_tf.runs.job\n"
+                "print([m for m in ('keras', 'matplotlib', 'sklearn', 'scipy.stats') if m in sys.modules])")
+    assert found.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", LIBRARY)
 def test_an_import_defines_no_flag(name):
     outside = [node for node in SOURCES[name].body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]

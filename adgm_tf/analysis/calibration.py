@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from adgm_tf.analysis import metrics
 from adgm_tf.data.labels import UNKNOWN
@@ -95,6 +95,7 @@ def fit_temperature(probs: np.ndarray, y: np.ndarray) -> float:
     Returns:
       The temperature; 1 without a label.
     """
+    from scipy import optimize
     probs, y = _usable(probs, y)
     if not len(y):
         return 1.0

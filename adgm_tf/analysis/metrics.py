@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn import metrics
 
 from adgm_tf.data.labels import UNKNOWN
 
@@ -41,6 +40,7 @@ def top_error_percent(probs: np.ndarray, y: np.ndarray, k: int) -> float:
 
 def balanced_error_percent(probs: np.ndarray, y: np.ndarray) -> float:
     """Returns the mean of the errors of the classes that occur; NaN without a known label."""
+    from sklearn import metrics
     probs, y = known(probs, y)
     if not len(y):
         return float("nan")
@@ -49,6 +49,7 @@ def balanced_error_percent(probs: np.ndarray, y: np.ndarray) -> float:
 
 def macro_f1(probs: np.ndarray, y: np.ndarray) -> float:
     """Returns the mean of F1 over the classes that occur or are predicted, from 0 to 1; NaN without a known label."""
+    from sklearn import metrics
     probs, y = known(probs, y)
     return float(metrics.f1_score(y, predicted(probs), average="macro", zero_division=0)) if len(y) else float("nan")
 
@@ -127,6 +128,7 @@ def summary(probs: np.ndarray, y: np.ndarray, names: Sequence[str]) -> dict[str,
 
 def auroc(usual: np.ndarray, novel: np.ndarray) -> float:
     """Returns the probability that a novel row scores above a usual one, ties half: P(novel > usual)."""
+    from sklearn import metrics
     scores = np.concatenate([usual, novel])
     return float(metrics.roc_auc_score(np.repeat([0, 1], [len(usual), len(novel)]), scores))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib import image, ticker
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from adgm_tf.host import files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_NAMED = 30
 MOST_LETTERS = 24
@@ -55,6 +55,8 @@ def shown(name: str, most: int = MOST_LETTERS) -> str:
 
 def new_axes(width: float, height: float, **options: Any) -> tuple[Figure, Any]:
     """Returns a figure of some inches that no window shows, and its axes; `options` go to `Figure.subplots`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(**options)
@@ -120,6 +122,7 @@ def kl_per_unit(kl: dict[str, np.ndarray]) -> np.ndarray:
 
 def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
     """Draws the mean of each curve over its runs, and a band from the least to the greatest, on a logarithmic scale."""
+    from matplotlib import ticker
     figure, axes = new_axes(8, 5.5 + 0.25 * max(0, len(lines) - MOST_LINES))
     for line in lines:
         color, runs = f"C{line.colour % 10}", len(line.values)
@@ -147,6 +150,7 @@ def drawn(figure: Figure) -> np.ndarray:
 
 def png(picture: np.ndarray) -> bytes:
     """Returns uint8 [height, width, 3] as a PNG file."""
+    from matplotlib import image
     buffer = io.BytesIO()
     image.imsave(buffer, picture, format="png")
     return buffer.getvalue()
@@ -154,5 +158,6 @@ def png(picture: np.ndarray) -> bytes:
 
 def write_png(path: os.PathLike | str, picture: np.ndarray, scale: int = 1) -> None:
     """Writes uint8 [height, width, 3] to `path`, every pixel `scale` times as large."""
+    from matplotlib import image
     with files.replacing(path) as temporary:
         image.imsave(temporary, picture.repeat(scale, 0).repeat(scale, 1), format="png")

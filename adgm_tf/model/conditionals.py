@@ -69,10 +69,12 @@ class Conditional(tf_keras.Model):
         """
         parts = [self._part_of(p, parents[p], phase) for p in self.parts]
         h = sum(parts, tf.cast(self.first_bias, parts[0].dtype))
-        h = tf.nn.relu(self._noisy(trunks.applied(self.norms[0], h, phase), 0, noise_seed))
+        leading, rows = tf.shape(h)[:-1], tf.reshape(h, [-1, h.shape[-1]])
+        rows = tf.nn.relu(self._noisy(trunks.applied(self.norms[0], rows, phase), 0, noise_seed))
         for number, (dense, norm) in enumerate(zip(self.hidden, self.norms[1:], strict=True), 1):
-            h = tf.nn.relu(self._noisy(trunks.applied(norm, dense(h), phase), number, noise_seed))
-        return self.density(tf.cast(trunks.applied(self.last, h, phase), tf.float32))
+            rows = tf.nn.relu(self._noisy(trunks.applied(norm, dense(rows), phase), number, noise_seed))
+        parameters = tf.cast(trunks.applied(self.last, rows, phase), tf.float32)
+        return self.density(tf.reshape(parameters, tf.concat([leading, parameters.shape[-1:]], 0)))
 
     def _noisy(self, h: tf.Tensor, layer: int, seed: tf.Tensor | None) -> tf.Tensor:
         if seed is None or not self.noise:

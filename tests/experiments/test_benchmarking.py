@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf.config import Config
-from adgm_tf.experiments.speed import cases, counting, measure, naive, on_disk, processes, report
+from adgm_tf.experiments.speed import cases, counting, kinds, measure, naive, on_disk, processes, report
 from adgm_tf.host import errors
 from adgm_tf.model import construction, seeds
 
@@ -80,6 +80,22 @@ def test_a_measurement_has_the_figures_of_its_cases(monkeypatch):
     assert counted == pytest.approx(found["cases"]["exact"]["gigaflop_per_step"]
                                     / found["cases"]["topk"]["gigaflop_per_step"])
     json.dumps(found)
+
+
+@pytest.mark.parametrize(("operation", "kind"), [
+    ("while/body/_1/while/p_x_given_yz/hidden_1/MatMul:_MklNativeFusedMatMul", "products"),
+    ("gradient_tape/while/q_y_given_ax/batch_normalization_3/batchnorm/mul:Mul", "normalisation"),
+    ("while/stateless_random_uniform/StatelessRandomUniformV2:StatelessRandomUniformV2", "random numbers"),
+    ("while/Adam/Adam/update_3/ResourceApplyAdam:ResourceApplyAdam", "optimiser"),
+    ("while/bernoulli/log_prob/Softplus:Softplus", "log-densities"), ("while/concat:ConcatV2", "other")])
+def test_an_operation_has_a_kind(operation, kind):
+    assert kinds.kind_of(operation) == kind
+
+
+def test_the_profiler_sees_a_product():
+    product = tf.function(lambda a: tf.matmul(a, a))
+    found = kinds.seconds(lambda: product(tf.ones([200, 200])).numpy())
+    assert sum(spent for operation, spent in found.items() if kinds.kind_of(operation) == "products") > 0
 
 
 def test_processes_are_measured_in_turn_and_their_medians_count(monkeypatch):

@@ -170,6 +170,32 @@ def test_a_moving_average_goes_a_twentieth_of_the_way():
     np.testing.assert_allclose(built.norms[0].moving_mean, 0.05 * h.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
 
 
+def test_batch_normalisation_of_rows_is_its_formula_and_that_of_images():
+    """Values, gradients and moving averages, in float64 NumPy, and by the fused kernel of images."""
+    rows, up = 3 * building.normal([7, 4], 1) + 2, building.normal([7, 4], 2)
+    found = {}
+    for kind, h in {"rows": rows, "images": tf.reshape(rows, [7, 1, 1, 4])}.items():
+        norm = NORMALIZATIONS["batch"]()
+        norm.build(h.shape)
+        norm.gamma.assign([0.5, 1.0, 2.0, -1.0])
+        norm.beta.assign([0.1, 0.2, 0.3, 0.4])
+        with tf.GradientTape() as tape:
+            tape.watch(h)
+            y = norm(h, phase=Phase.TRAIN)
+        gradients = tape.gradient(y, [h, norm.gamma, norm.beta], tf.reshape(up, h.shape))
+        found[kind] = [tf.reshape(y, [7, 4]), tf.reshape(gradients[0], [7, 4]), *gradients[1:], norm.moving_mean,
+                       norm.moving_variance]
+    h, up, gamma = (np.asarray(v, np.float64) for v in (rows, up, norm.gamma))
+    deviation = np.sqrt(h.var(0) + norm.epsilon)
+    standard = (h - h.mean(0)) / deviation
+    of_h = gamma / deviation * (up - up.mean(0) - standard * (up * standard).mean(0))
+    expected = [gamma * standard + norm.beta.numpy(), of_h, (up * standard).sum(0), up.sum(0), 0.05 * h.mean(0),
+                0.95 + 0.05 * h.var(0, ddof=1)]
+    for values in found.values():
+        for value, right in zip(values, expected, strict=True):
+            np.testing.assert_allclose(value, right, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", IMAGES)
 def test_images_of_any_size_go_in_and_come_out(shape):
     dim = int(np.prod(shape))

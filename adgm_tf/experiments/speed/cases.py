@@ -32,6 +32,8 @@ class Case:
     consistency: str = "none"
     compute_dtype: str = "float32"
     xla: bool = False
+    entropy_weight: float = 0.0
+    balance_weight: float = 0.0
 
     @property
     def name(self) -> str:
@@ -43,6 +45,7 @@ class Case:
             parts.append(f"{self.num_classes} classes")
         options = (self.normalization, self.consistency, self.compute_dtype)
         parts += [v for v in options if v not in ("none", "float32")]
+        parts += [term for term in ("entropy", "balance") if getattr(self, f"{term}_weight")]
         return ", ".join([*parts, *(["xla"] if self.xla else [])])
 
     def config(self) -> Config:
@@ -51,7 +54,8 @@ class Case:
             model=self.model, class_sum="topk" if self.mode == "topk" else "exact", num_samples=self.num_samples,
             labelled_batch_size=self.batch_size, unlabelled_batch_size=self.batch_size, xla=self.xla,
             share_latent=self.share_latent, normalization=self.normalization, compute_dtype=self.compute_dtype,
-            consistency=self.consistency, num_labels=str(max(100, self.num_classes)))
+            consistency=self.consistency, entropy_weight=self.entropy_weight, balance_weight=self.balance_weight,
+            num_labels=str(max(100, self.num_classes)))
 
     def trainer(self, strategy: tf.distribute.Strategy | None = None) -> Trainer:
         """Builds what trains it."""
@@ -87,6 +91,8 @@ QUICK = {
     "exact_layer": Case(normalization="layer"),
     "exact_batch": Case(normalization="batch"),
     "exact_xla": Case(xla=True),
+    "three_terms": Case("sdgm", "topk", normalization="batch", consistency="vat", entropy_weight=2.0,
+                        balance_weight=1.0),
 }
 FULL = QUICK | {
     "defaults_topk": Case("sdgm", "topk", consistency="vat"),
