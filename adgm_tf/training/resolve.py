@@ -14,9 +14,9 @@ from adgm_tf.training import systems
 
 # Chosen on validation rows of the ten sets of launch/few_labels, with choices of the labels from seed 10 on; see there.
 RADIUS_SHARE, LARGEST_RADIUS = 0.2, 1.2
-RADIUS_START = 3.0
+RADIUS_START = 2.0
 UNITS, PARTS = (200, 200), 50
-# More columns than these are many words or the like, and learn at half the rate.
+# More columns than these are many words or the like, and learn at half the rate, with one radius throughout.
 WIDE = 500
 # Images of more pixels than these are drawn anew as binary ones: their noise averages out over so many.
 FEW_PIXELS = 100
@@ -53,7 +53,7 @@ def preset(model: str, splits: Splits, units: tuple[int, ...]) -> dict[str, Any]
     The radius is a share of the total standard deviation of what q sees, at most so large where x are no images. The
     classifier has one hidden layer where x are rows of a table, whose columns say something each, and two where they
     are pixels or a signal; there the bound of a labelled example weighs a tenth as well, so that the density does not
-    learn the few by heart. A small radius starts up to three times as large, so that classes are told apart by their
+    learn the few by heart. A small radius starts up to twice as large, so that classes are told apart by their
     widest gaps first. Steps and batches follow the size of the data. No labels but those given are looked at.
 
     Args:
@@ -92,7 +92,7 @@ def _radius(splits: Splits) -> dict[str, float]:
     radius = RADIUS_SHARE * splits.spec.preprocess.total_stddev
     if not splits.is_image:
         radius = min(radius, LARGEST_RADIUS)
-    start = min(RADIUS_START, max(1.0, LARGEST_RADIUS / radius)) if radius else 1.0
+    start = min(RADIUS_START, max(1.0, LARGEST_RADIUS / radius)) if radius and splits.seen_dim <= WIDE else 1.0
     return {"consistency_radius": radius, "consistency_radius_start": start}
 
 
