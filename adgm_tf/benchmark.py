@@ -4,14 +4,17 @@ python -m adgm_tf.benchmark --json=FILE            everything
 python -m adgm_tf.benchmark --quick --json=FILE    at most 5 minutes
 python -m adgm_tf.benchmark --check=FILE           compares with the ratios stored in FILE
 python -m adgm_tf.benchmark --show=FILE            prints FILE as Markdown
-python -m adgm_tf.benchmark --profile=exact        prints where the time of a step of one case goes
 python -m adgm_tf.benchmark --serve=RUN/export     measures the server of an export instead
+python -m adgm_tf.benchmark --profile=exact,topk   where the time of a step of these cases goes instead
 python -m adgm_tf.benchmark --on_disk              measures memory and speed with data on disk instead
+python -m adgm_tf.benchmark --against=CHECKOUT     steps of this version and of another in turn instead
 """
 
 from __future__ import annotations
 
 import json
+from types import ModuleType
+from typing import Any
 
 from absl import flags
 
@@ -31,12 +34,13 @@ def define_flags() -> None:
     flags.DEFINE_string("alone", None, "Measure this one case in this process, print one line of JSON; used for the "
                         "figures that need a process of their own.")
     flags.DEFINE_integer("replicas", 1, "Logical devices that --alone trains on.", lower_bound=1)
-    flags.DEFINE_string("profile", None, "Print the share of each kind of operation in a step of this case, by "
-                        "TensorFlow's profiler, and measure nothing else.")
+    flags.DEFINE_list("profile", [], "Measure the share of each kind of operation in a step of these cases, by "
+                      "TensorFlow's profiler.")
     flags.DEFINE_string("serve", None, "Start a server of this export and measure requests a second against the rows "
                         "of a request.")
     flags.DEFINE_bool("on_disk", False, "Measure peak memory over 1, 4 and 16 GiB of data on disk, and the speed of a "
                       "step beside that with data in memory.")
+    flags.DEFINE_string("against", None, "Measure steps in turn with those of the adgm_tf in this checkout.")
     flags.DEFINE_float("seconds", 3, "Seconds of each figure of --serve.", lower_bound=0.1)
     flags.DEFINE_integer("steps", 40, "Steps that --alone times.", lower_bound=1)
 
@@ -51,17 +55,14 @@ def main() -> None:
     if shown:
         print(report.markdown(shown))
         return
-    if values.serve:
-        _serve(values.serve, values.seconds, values.json)
-        return
-    if values.on_disk:
-        _on_disk(values.json)
-        return
-    if values.profile:
-        _profile(values.profile)
-        return
     if values.alone:
         print(json.dumps(processes.alone(values.alone, values.replicas, values.steps)))
+        return
+    if measured := _instead(values):
+        module, found = measured
+        if values.json:
+            files.write_json(values.json, found)
+        print(module.markdown(found))
         return
     found = report.run(values.only, values.rounds, quick=values.quick)
     if values.json:
@@ -71,29 +72,19 @@ def main() -> None:
         report.check(found, stored, values.tolerance)
 
 
-def _profile(name: str) -> None:
+def _instead(values: flags.FlagValues) -> tuple[ModuleType, dict[str, Any]] | None:
+    """Measures what is asked for instead of the cases; returns the module that did, and what it found."""
     with cli.quietly():
-        from adgm_tf.experiments.speed import cases, kinds
-    for kind, share in kinds.shares(errors.lookup(cases.FULL, "profile", name).trainer().train).items():
-        print(f"{kind:16s} {share:.3f}")
-
-
-def _serve(export_dir: str, seconds: float, path: str | None) -> None:
-    with cli.quietly():
-        from adgm_tf.experiments.speed import serving
-    found = serving.run(export_dir, seconds)
-    if path:
-        files.write_json(path, found)
-    print(serving.markdown(found))
-
-
-def _on_disk(path: str | None) -> None:
-    with cli.quietly():
-        from adgm_tf.experiments.speed import on_disk
-    found = on_disk.run()
-    if path:
-        files.write_json(path, found)
-    print(on_disk.markdown(found))
+        from adgm_tf.experiments.speed import against, kinds, on_disk, serving
+    if values.serve:
+        return serving, serving.run(values.serve, values.seconds)
+    if values.on_disk:
+        return on_disk, on_disk.run()
+    if values.against:
+        return against, against.run(values.against)
+    if values.profile:
+        return kinds, kinds.run(values.profile)
+    return None
 
 
 def _stored(flag: str, path: str) -> dict:

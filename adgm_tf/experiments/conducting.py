@@ -32,7 +32,7 @@ def run(experiment: Experiment, asked: Selection, cores: Sequence[int] = (), wid
     for output in experiment.outputs:
         if isinstance(output, Kept):
             failed += _keep(output, asked, where, core)
-        if isinstance(output, Benchmark) and train:
+        if isinstance(output, Benchmark) and output.flags and train:
             failed += _measure(output, where, core)
         if isinstance(output, Curves):
             output.collect(where)
@@ -107,7 +107,7 @@ def commands(experiment: Experiment, asked: Selection) -> Iterator[str]:
     for output in experiment.outputs:
         if isinstance(output, Kept):
             steps += [_command(output, run_dir, asked) for run_dir in _to_come(output, jobs, asked, where)]
-        if isinstance(output, Benchmark):
+        if isinstance(output, Benchmark) and output.flags:
             steps.append(_benchmark(output, where))
     for command in steps:
         yield shlex.join(["python", "-m", f"adgm_tf.{command[0]}", *command[1:]])

@@ -236,10 +236,13 @@ class Units:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What the benchmark measures, as JSON; in a table of that name, benchmark or on_disk, if there is one."""
+    """What the benchmark measures, as JSON; in a table of that name, that of a module of `speed`, if there is one.
+
+    Without flags it is not measured here: its command needs what the experiment cannot name, another checkout.
+    """
 
     json: str
-    flags: tuple[str, ...]
+    flags: tuple[str, ...] = ()
     table: str = ""
 
     def redraw(self, places: Places) -> list[str]:
@@ -247,8 +250,8 @@ class Benchmark:
         path = places.results / self.json
         if not self.table or not path.is_file():
             return []
-        from adgm_tf.experiments.speed import on_disk, report
-        markdown = {"benchmark": report.markdown, "on_disk": on_disk.markdown}[self.table]
+        from adgm_tf.experiments.speed import against, kinds, on_disk, report
+        markdown = {"benchmark": report, "on_disk": on_disk, "against": against, "kinds": kinds}[self.table].markdown
         return publish(path, self.table, markdown(json.loads(path.read_text())))
 
 

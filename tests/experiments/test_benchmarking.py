@@ -1,12 +1,14 @@
 import json
+import shutil
 
 import building
 import numpy as np
+import process
 import pytest
 import tensorflow as tf
 
 from adgm_tf.config import Config
-from adgm_tf.experiments.speed import cases, counting, kinds, measure, naive, on_disk, processes, report
+from adgm_tf.experiments.speed import against, cases, counting, kinds, measure, naive, on_disk, processes, report
 from adgm_tf.host import errors
 from adgm_tf.model import construction, seeds
 
@@ -143,3 +145,31 @@ def test_a_quick_benchmark_measures_the_memory_of_every_case(monkeypatch):
     monkeypatch.setattr(processes, "alone_elsewhere", lambda name: {"peak_memory_mib": len(name)})
     found = report.run(["exact", "topk"], 1, quick=True)
     assert [case["peak_memory_mib"] for case in found["cases"].values()] == [5, 4]
+
+
+def test_shares_of_a_step_add_up(monkeypatch):
+    monkeypatch.setattr(cases.Case, "config", lambda self: Config(model="m2", consistency="none", **SMALL))
+    found = kinds.run(["exact"])
+    assert sum(found["cases"]["exact"].values()) == pytest.approx(1)
+    assert f"| exact | {100 * found['cases']['exact']['products']:.1f} |" in kinds.markdown(found)
+
+
+def test_a_checkout_without_the_package_is_one_line(tmp_path):
+    with pytest.raises(errors.UserError, match=f"^against={tmp_path}: holds no adgm_tf$"):
+        against.run(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_version_is_measured_in_turn_with_another(monkeypatch, tmp_path):
+    """Beside a copy of itself whose steps are never timed to less than a second."""
+    shutil.copytree(process.ROOT / "adgm_tf", tmp_path / "adgm_tf")
+    slow = tmp_path / "adgm_tf" / "training" / "step.py"
+    slow.write_text(slow.read_text().replace("        start, end = self.step", "        import time; time.sleep(2)\n"
+                                             "        start, end = self.step"))
+    monkeypatch.setattr(against, "CASES", {"topk": against.CASES["topk"]})
+    monkeypatch.setattr(against, "TURNS", 3)
+    found = against.run(str(tmp_path))
+    one = found["cases"]["topk"]
+    assert one["that_ms"] > one["this_ms"]
+    assert one["times_as_fast"] > 1
+    assert f"{one['times_as_fast']:.2f}" in against.markdown(found)

@@ -6,9 +6,15 @@ import collections
 import pathlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
+
+from adgm_tf.config import Config
+from adgm_tf.experiments.speed import cases
+from adgm_tf.host import errors
+from adgm_tf.runs import results
 
 STEPS = 40
 # The kind of an operation is the first whose pattern is found in its name:type.
@@ -51,3 +57,17 @@ def shares(train: Callable[[int], object]) -> dict[str, float]:
     for operation, spent in seconds(lambda: train(STEPS)).items():
         found[kind_of(operation)] += spent
     return {kind: spent / sum(found.values()) for kind, spent in found.items()}
+
+
+def run(names: Sequence[str]) -> dict[str, Any]:
+    """Returns the shares of the kinds in a step of each of these cases."""
+    chosen = {name: errors.lookup(cases.FULL, "profile", name) for name in names}
+    return {**results.circumstances(Config()),
+            "cases": {name: shares(case.trainer().train) for name, case in chosen.items()}}
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """Returns the shares in % as a Markdown table."""
+    lines = [f"| {name} | {' | '.join(f'{100 * share:.1f}' for share in of.values())} |"
+             for name, of in found["cases"].items()]
+    return "\n".join([f"| case, % of the time | {' | '.join(KINDS)} |", "|---" * (1 + len(KINDS)) + "|", *lines])
