@@ -37,7 +37,6 @@ _OTHERS = (
                (TableRow("run", "own"),), published=False, outputs=(Results("own/results.csv", "own", ("run",)),)),
     Experiment("benchmark", "What training steps cost on this machine; nothing else should run meanwhile.",
                outputs=(Benchmark("benchmark/benchmark.json", ("--rounds=5",), table="benchmark"),
-                        Benchmark("benchmark/on_disk.json", ("--on_disk",), table="on_disk"),
                         Benchmark("benchmark/kinds.json", ("--profile=exact,topk,three_terms,icml_exact",),
                                   table="kinds"),
                         Benchmark("benchmark/against.json", table="against"))),

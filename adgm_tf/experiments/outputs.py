@@ -250,8 +250,8 @@ class Benchmark:
         path = places.results / self.json
         if not self.table or not path.is_file():
             return []
-        from adgm_tf.experiments.speed import against, kinds, on_disk, report
-        markdown = {"benchmark": report, "on_disk": on_disk, "against": against, "kinds": kinds}[self.table].markdown
+        from adgm_tf.experiments.speed import against, kinds, report
+        markdown = {"benchmark": report, "against": against, "kinds": kinds}[self.table].markdown
         return publish(path, self.table, markdown(json.loads(path.read_text())))
 
 
