@@ -74,7 +74,7 @@ class _Row(NamedTuple):
 
 def _measured(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str],
               others: Sequence[str]) -> tuple[list[_Row], pd.DataFrame]:
-    """The cells of each set that has been measured, and the means [sets, systems]."""
+    """The cells of each set that has been measured, and the means [sets, systems], of as many splits as ours."""
     ours, *_ = systems
     parts = lines["row"].str.rsplit("-", n=1)
     lines = _on_same_splits(lines.assign(set=parts.str[0], system=parts.str[1]), (ours, *others))
@@ -93,7 +93,9 @@ def _measured(lines: pd.DataFrame, sets: Sequence[str], systems: Sequence[str],
         rows.append(_Row(name, str(counts[ours]), _shown(mean[ours], spread[ours]), of_vat,
                          _shown(mean[best], spread[best]), best.replace("_", " "), f"{mean[ours] - mean[best]:+.1f}",
                          f"{seconds.get(name, float('nan')):.0f}"))
-    return rows, errors["mean"]
+    if ours not in errors["count"].columns:
+        return rows, errors["mean"]
+    return rows, errors["mean"].where(errors["count"].ge(errors["count"][ours], axis=0))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -117,7 +119,7 @@ def _shown(mean: float | None, spread: float | None) -> str:
 
 
 def _ranks(means: pd.DataFrame, systems: Sequence[str]) -> str:
-    """Mean rank over the sets of ours, 1 the best, of the systems that have been measured on all of these."""
+    """Mean rank over the sets of ours, 1 the best, of the systems measured on all of these and all their splits."""
     ours, *_ = systems
     known = means.reindex(columns=[s for s in systems if s in means.columns])
     known = (known[known[ours].notna()] if ours in known else known).dropna(axis=1)

@@ -41,6 +41,8 @@ def test_a_set_is_measured_on_the_splits_that_all_have():
 def test_fewer_splits_are_said():
     found = table(MEASURED | {("one", "vat"): [0.0], ("two", "vat"): [1.0, 3.0]})
     assert (found["one"][2], found["two"][2]) == ("0.0 (1)", "2.0 ± 1.4")
+    assert "vat" not in found
+    assert found["ours"] == table(MEASURED)["ours"]
 
 
 def test_a_system_that_lacks_a_set_has_no_rank_and_takes_none():
