@@ -55,6 +55,7 @@ def test_workers_need_a_count(tmp_path):
     assert done.stderr == "error: COUNT=--run_dir=R: must be a whole number of at least 1, before the flags\n"
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize(("model", "ends"), [
     ("vat", "Full MNIST:"), ("self_training", "Result:       run/results.json")])

@@ -36,6 +36,7 @@ def test_from_arrays_to_pictures():
     assert found["novelty"].min() > 0.95
 
 
+@pytest.mark.slow
 def test_a_new_model(monkeypatch):
     monkeypatch.delitem(family.FAMILY, "through_a", raising=False)
     try:

@@ -154,6 +154,7 @@ def test_cross_fitting_asks_no_model_for_a_label_that_it_has_seen(options, model
     assert found.words == f"{len(data.labelled)} labels by cross-fitting in {num} folds"
 
 
+@pytest.mark.slow
 def test_cross_fitted_models_train_as_the_run_did(options, monkeypatch):
     """Each one is trained without a folder, and leaves the options of the run as they are."""
     asked = dataclasses.replace(options, num_valid=0, calibration_folds=2, num_steps=10, consistency="none")

@@ -229,6 +229,7 @@ def test_moons_into_a_fresh_run_directory(tmp_path):
     assert len(list((run_dir / "figures").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_runs_that_start_at_once_have_folders_of_their_own(tmp_path):
     flags = ("--dataset=moons", "--model=m2", *process.TINY[1:], *process.PLAIN, "--num_labels=6", "--num_steps=10")
     ends = [child.wait() for child in [process.start("train", *flags, f"--seed={i}", cwd=tmp_path) for i in range(3)]]

@@ -196,6 +196,7 @@ def test_a_worker_that_meets_no_other_gives_up_in_one_line(tmp_path):
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_loses_the_other_ends_in_one_line_and_can_go_on(tmp_path):
     chief, other = workers(2, *ENDLESS, cwd=tmp_path)
     other.when(lambda: len(process.lines(tmp_path / "run")) >= 3, signal.SIGKILL)
