@@ -8,6 +8,7 @@ python -m adgm_tf.benchmark --serve=RUN/export     measures the server of an exp
 python -m adgm_tf.benchmark --profile=exact,topk   where the time of a step of these cases goes instead
 python -m adgm_tf.benchmark --on_disk              measures memory and speed with data on disk instead
 python -m adgm_tf.benchmark --against=CHECKOUT     steps of this version and of another in turn instead
+python -m adgm_tf.benchmark --threads              which pool of threads should have all cores instead
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def define_flags() -> None:
     flags.DEFINE_bool("on_disk", False, "Measure peak memory over 1, 4 and 16 GiB of data on disk, and the speed of a "
                       "step beside that with data in memory.")
     flags.DEFINE_string("against", None, "Measure steps in turn with those of the adgm_tf in this checkout.")
+    flags.DEFINE_bool("threads", False, "Measure steps with independent branches on a core each, and with every "
+                      "product on all cores.")
     flags.DEFINE_float("seconds", 3, "Seconds of each figure of --serve.", lower_bound=0.1)
     flags.DEFINE_integer("steps", 40, "Steps that --alone times.", lower_bound=1)
 
@@ -74,17 +77,24 @@ def main() -> None:
 
 def _instead(values: flags.FlagValues) -> tuple[ModuleType, dict[str, Any]] | None:
     """Measures what is asked for instead of the cases; returns the module that did, and what it found."""
+    asked = [name for name in ("serve", "on_disk", "against", "threads", "profile") if getattr(values, name)]
+    if not asked:
+        return None
+    if len(asked) > 1:
+        first, second = asked[:2]
+        raise errors.UserError(f"{values[second].serialize().lstrip('-')}: --{first} is given as well; one is measured "
+                               "at a time")
     with cli.quietly():
-        from adgm_tf.experiments.speed import against, kinds, on_disk, serving
+        from adgm_tf.experiments.speed import against, kinds, on_disk, serving, threads
     if values.serve:
         return serving, serving.run(values.serve, values.seconds)
     if values.on_disk:
         return on_disk, on_disk.run()
     if values.against:
         return against, against.run(values.against)
-    if values.profile:
-        return kinds, kinds.run(values.profile)
-    return None
+    if values.threads:
+        return threads, threads.run()
+    return kinds, kinds.run(values.profile)
 
 
 def _stored(flag: str, path: str) -> dict:

@@ -39,6 +39,8 @@ _OTHERS = (
                outputs=(Benchmark("benchmark/benchmark.json", ("--rounds=5",), table="benchmark"),
                         Benchmark("benchmark/kinds.json", ("--profile=exact,topk,three_terms,icml_exact",),
                                   table="kinds"),
+                        Benchmark("benchmark/threads.json", ("--threads",), table="threads"),
+                        Benchmark("benchmark/on_disk.json", ("--on_disk",), table="on_disk"),
                         Benchmark("benchmark/against.json", table="against"))),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in (

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf.config import Config
-from adgm_tf.experiments.speed import against, cases, counting, kinds, measure, naive, on_disk, processes, report
+from adgm_tf.experiments.speed import against, cases, counting, kinds, measure, naive, on_disk, processes, report, threads
 from adgm_tf.host import errors
 from adgm_tf.model import construction, seeds
 
@@ -166,10 +166,21 @@ def test_a_version_is_measured_in_turn_with_another(monkeypatch, tmp_path):
     slow = tmp_path / "adgm_tf" / "training" / "step.py"
     slow.write_text(slow.read_text().replace("        start, end = self.step", "        import time; time.sleep(2)\n"
                                              "        start, end = self.step"))
-    monkeypatch.setattr(against, "CASES", {"topk": against.CASES["topk"]})
+    monkeypatch.setattr(against, "CASES", ("topk",))
     monkeypatch.setattr(against, "TURNS", 3)
     found = against.run(str(tmp_path))
     one = found["cases"]["topk"]
     assert one["that_ms"] > one["this_ms"]
     assert one["times_as_fast"] > 1
     assert f"{one['times_as_fast']:.2f}" in against.markdown(found)
+
+
+@pytest.mark.slow
+def test_pools_of_threads_are_measured_in_turn(monkeypatch):
+    monkeypatch.setattr(threads, "CASES", ("topk",))
+    monkeypatch.setattr(against, "TURNS", 3)
+    found = threads.run()
+    one = found["cases"]["topk"]
+    assert one["ratios"].keys() == {"branches", "products"}
+    assert all(len(ratios) == 3 for ratios in one["ratios"].values())
+    assert f"| topk | {one['ms']['both']:.1f} | {one['times_as_fast']['branches']:.2f} (" in threads.markdown(found)

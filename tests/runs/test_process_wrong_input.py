@@ -103,6 +103,14 @@ def test_usage_is_status_1(tmp_path, flags, said):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_benchmark_measures_one_thing_at_a_time(tmp_path):
+    done = process.forked("benchmark", "--on_disk", "--profile=exact", cwd=tmp_path)
+    assert (done.code, done.err) == (2, "error: profile=exact: --on_disk is given as well; one is measured at a time\n")
+    done = process.forked("benchmark", "--on_disk", "--threads", "--json=found.json", cwd=tmp_path)
+    assert done.err == "error: threads: --on_disk is given as well; one is measured at a time\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("wrong") / "run"

@@ -73,6 +73,16 @@ def test_a_small_radius_starts_larger_and_none_above_the_largest():
     assert between.consistency_radius * between.consistency_radius_start == pytest.approx(resolve.LARGEST_RADIUS)
 
 
+def test_constant_data_have_no_larger_radius_at_the_start():
+    assert found(vectors(4, 0.0)).consistency_radius_start == 1
+
+
+def test_the_radius_of_many_columns_stays_as_it_is(monkeypatch):
+    assert found(vectors(4)).consistency_radius_start > 1
+    monkeypatch.setattr(resolve, "WIDE", 2)
+    assert found(vectors(4)).consistency_radius_start == 1
+
+
 def test_vat_has_the_preset_but_for_what_it_does_not_use():
     ours, vat = found(model="sdgm"), found(model="vat")
     assert vat.classification_weight == pytest.approx(len(building.vectors().train_y) / 6)

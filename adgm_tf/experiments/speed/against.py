@@ -1,4 +1,4 @@
-"""Steps of this version and of another checkout in turn: two processes, of which one steps while the other waits.
+"""Steps of this version and of another checkout in turn: processes, of which one steps while the others wait.
 
 `python -m adgm_tf.benchmark --against=CHECKOUT` runs it. This file is also the process itself, a script that imports
 the version which PYTHONPATH names, so it asks of that version no more than cases and trainers.
@@ -18,15 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Fields of Case, and of Config where a case of an earlier version has none of that name.
-CASES = {
-    "exact": ({}, {}),
-    "topk": ({"mode": "topk"}, {}),
-    "icml_exact": ({"model": "adgm_icml"}, {}),
-    "exact_layer": ({"normalization": "layer"}, {}),
-    "three_terms": ({"model": "sdgm", "mode": "topk", "normalization": "batch", "consistency": "vat"},
-                    {"entropy_weight": 2.0, "balance_weight": 1.0}),
-}
+CASES = ("exact", "topk", "icml_exact", "exact_layer", "three_terms")
 TURNS, SECONDS_A_TURN = 15, 0.5
 
 
@@ -43,10 +35,10 @@ def run(checkout: str) -> dict[str, Any]:
     if not (other / "adgm_tf" / "__init__.py").is_file():
         raise errors.UserError(f"against={checkout}: holds no adgm_tf")
     found: dict[str, Any] = {**results.circumstances(Config()), "turns": TURNS, "cases": {}}
-    with _worker(other) as that, _worker(pathlib.Path(__file__).parents[3]) as this:
+    with worker(other) as that, worker() as this:
         try:
             for name in CASES:
-                found["cases"][name] = _in_turn({"that": that, "this": this}, name)
+                found["cases"][name] = _compared(in_turn({"that": that, "this": this}, name))
         except (ValueError, BrokenPipeError):
             raise errors.UserError(f"against={checkout}: its steps of {name} cannot be measured") from None
     return found
@@ -60,8 +52,9 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _worker(root: pathlib.Path) -> Iterator[subprocess.Popen]:
-    environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"}
+def worker(root: pathlib.Path = pathlib.Path(__file__).parents[3], **environment: str) -> Iterator[subprocess.Popen]:
+    """Starts a process that takes steps of the adgm_tf in `root`, with these environment variables besides."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
     with subprocess.Popen([sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.DEVNULL, cwd=root, env=environment) as process:
         try:
@@ -70,21 +63,33 @@ def _worker(root: pathlib.Path) -> Iterator[subprocess.Popen]:
             process.kill()
 
 
-def _in_turn(workers: Mapping[str, subprocess.Popen], name: str) -> dict[str, Any]:
-    steps = max(2, round(SECONDS_A_TURN / max(_ask(worker, name, 3) for worker in workers.values())))
+def in_turn(workers: Mapping[str, subprocess.Popen], name: str) -> dict[str, list[float]]:
+    """Returns the seconds a step of a case by worker, one for every turn.
+
+    Raises:
+      ValueError, BrokenPipeError: a worker has ended.
+    """
+    steps = max(2, round(SECONDS_A_TURN / max(_ask(one, name, 3) for one in workers.values())))
     seconds: dict[str, list[float]] = {which: [] for which in workers}
     for turn in range(TURNS):
         for which in (list(workers), list(workers)[::-1])[turn % 2]:
             seconds[which].append(_ask(workers[which], name, steps))
+    return seconds
+
+
+def _compared(seconds: Mapping[str, list[float]]) -> dict[str, Any]:
     ratios = sorted(a / b for a, b in zip(seconds["that"], seconds["this"], strict=True))
     return {**{f"{which}_ms": 1000 * statistics.median(spent) for which, spent in seconds.items()},
             "times_as_fast": statistics.median(ratios), "ratios": ratios}
 
 
-def _ask(worker: subprocess.Popen, name: str, steps: int) -> float:
+def _ask(process: subprocess.Popen, name: str, steps: int) -> float:
     """Seconds a step."""
-    print(json.dumps([*CASES[name], steps]), file=worker.stdin, flush=True)
-    return float(worker.stdout.readline())
+    from adgm_tf.experiments.speed import cases
+    fields = {field: value for field, value in dataclasses.asdict(cases.FULL[name]).items()
+              if value != getattr(cases.BASE, field)}
+    print(json.dumps([fields, steps]), file=process.stdin, flush=True)
+    return float(process.stdout.readline())
 
 
 def _answer() -> None:
@@ -98,10 +103,12 @@ def _answer() -> None:
     import tensorflow as tf
     built: dict[str, Trainer] = {}
     for line in sys.stdin:
-        case, options, steps = json.loads(line)
-        key = json.dumps([case, options])
+        fields, steps = json.loads(line)
+        key = json.dumps(fields)
         if key not in built:
-            config = dataclasses.replace(cases.Case(**case).config(), **options)
+            # A field that an earlier version's Case has not is an option of the same name there.
+            known = {field: fields.pop(field) for field in cases.Case.__dataclass_fields__ if field in fields}
+            config = dataclasses.replace(cases.Case(**known).config(), **fields)
             splits = splits_lib.split(cases.synthetic(10), config)
             built[key] = Trainer(config, plan.make(config, splits), splits, tf.distribute.get_strategy())
             built[key].train(2)
