@@ -19,6 +19,7 @@ def main() -> None:
     """Trains, or goes on, and prints what was measured."""
     given = config_lib.given_flags(flags.FLAGS)
     config_lib.Config(**given)
+    cli.one_core_an_operation()
     with cli.quietly():
         from adgm_tf.runs import job
         from adgm_tf.training import loop

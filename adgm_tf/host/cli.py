@@ -168,6 +168,17 @@ def keep_freed_memory() -> None:
             mallopt(parameter, value)
 
 
+def one_core_an_operation() -> None:
+    """On a machine of two cores, lets branches of a step run side by side on a core each, before TensorFlow starts.
+
+    Else TensorFlow parts each product between both, which takes longer: launch/benchmark/README.md has the figures.
+    TF_NUM_INTRAOP_THREADS in the environment decides otherwise.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cores == 2:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Drops what C libraries write to standard error inside the block: TensorFlow's remarks at import."""

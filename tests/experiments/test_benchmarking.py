@@ -8,7 +8,18 @@ import pytest
 import tensorflow as tf
 
 from adgm_tf.config import Config
-from adgm_tf.experiments.speed import against, cases, counting, kinds, measure, naive, on_disk, processes, report, threads
+from adgm_tf.experiments.speed import (
+    against,
+    cases,
+    counting,
+    kinds,
+    measure,
+    naive,
+    on_disk,
+    processes,
+    report,
+    threads,
+)
 from adgm_tf.host import errors
 from adgm_tf.model import construction, seeds
 

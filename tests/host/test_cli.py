@@ -38,6 +38,25 @@ def test_freed_memory_stays_unless_the_environment_says_how_to_allocate(variable
     assert mib >= 50 if kept else mib <= 25
 
 
+THREADS = """
+import os
+from adgm_tf.host import cli
+os.sched_getaffinity = lambda process: range({cores})
+cli.one_core_an_operation()
+print(os.environ.get("TF_NUM_INTRAOP_THREADS"))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("cores", "variables", "threads"), [
+    (2, {}, "1"), (1, {}, "None"), (4, {}, "None"), (2, {"TF_NUM_INTRAOP_THREADS": "2"}, "2")])
+def test_an_operation_has_one_core_of_two_unless_the_environment_says_how_many(cores, variables, threads):
+    done = subprocess.run([sys.executable, "-c", THREADS.format(cores=cores)], env=process.environment(variables),
+                          capture_output=True, text=True, timeout=process.TIMEOUT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == threads
+
+
 STOPPED = """
 import signal
 from adgm_tf.host import cli

@@ -100,6 +100,8 @@ def _answer() -> None:
     from adgm_tf.training import plan
     from adgm_tf.training.step import Trainer
     cli.keep_freed_memory()
+    # As its training has them; an earlier version has no such choice.
+    getattr(cli, "one_core_an_operation", lambda: None)()
     import tensorflow as tf
     built: dict[str, Trainer] = {}
     for line in sys.stdin:
