@@ -52,10 +52,14 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def worker(root: pathlib.Path = pathlib.Path(__file__).parents[3], **environment: str) -> Iterator[subprocess.Popen]:
-    """Starts a process that takes steps of the adgm_tf in `root`, with these environment variables besides."""
+def worker(root: pathlib.Path = pathlib.Path(__file__).parents[3], *, script: str = __file__,
+           **environment: str) -> Iterator[subprocess.Popen]:
+    """Starts a process that takes steps of the adgm_tf in `root`, with these environment variables besides.
+
+    Another script than this one may say what it is asked for.
+    """
     environment = {**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-    with subprocess.Popen([sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    with subprocess.Popen([sys.executable, "-P", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.DEVNULL, cwd=root, env=environment) as process:
         try:
             yield process
