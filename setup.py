@@ -53,6 +53,8 @@ setuptools.setup(
         "serve": ["fastapi>=0.165,<1", "uvicorn>=0.54,<1"],
         # For predictions over shards: holds Pillow below 13, PyArrow below 26, Protobuf below 7, beartype below 0.23.
         "beam": ["apache-beam>=2.77,<3"],
+        # For the benchmark beside PyTorch; nothing else uses it.
+        "torch": ["torch>=2.13,<3"],
         "test": ["beartype>=0.22,<0.24", "httpx>=0.28,<1", "kubeflow-trainer-api>=2.3,<3", "pytest>=9.2,<10",
                  "pytest-xdist>=3.8,<4", "pyyaml>=6.0,<7", "ruff>=0.17,<0.18", "tensorflow-serving-api>=2.21,<2.22"],
     },
