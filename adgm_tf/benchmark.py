@@ -9,6 +9,7 @@ python -m adgm_tf.benchmark --profile=exact,topk   where the time of a step of t
 python -m adgm_tf.benchmark --on_disk              measures memory and speed with data on disk instead
 python -m adgm_tf.benchmark --against=CHECKOUT     steps of this version and of another in turn instead
 python -m adgm_tf.benchmark --threads              which pool of threads should have all cores instead
+python -m adgm_tf.benchmark --accelerator          steps on a GPU beside those of PyTorch, 8 minutes, instead
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ def define_flags() -> None:
     flags.DEFINE_string("against", None, "Measure steps in turn with those of the adgm_tf in this checkout.")
     flags.DEFINE_bool("threads", False, "Measure steps with independent branches on a core each, and with every "
                       "product on all cores.")
+    flags.DEFINE_bool("accelerator", False, "Measure steps by batch and type of products, with XLA and beside PyTorch "
+                      "where it is installed: on a GPU if there is one.")
+    flags.DEFINE_float("minutes", 8, "Minutes of --accelerator; what is left then is not measured.", lower_bound=0)
     flags.DEFINE_float("seconds", 3, "Seconds of each figure of --serve.", lower_bound=0.1)
     flags.DEFINE_integer("steps", 40, "Steps that --alone times.", lower_bound=1)
 
@@ -77,7 +81,8 @@ def main() -> None:
 
 def _instead(values: flags.FlagValues) -> tuple[ModuleType, dict[str, Any]] | None:
     """Measures what is asked for instead of the cases; returns the module that did, and what it found."""
-    asked = [name for name in ("serve", "on_disk", "against", "threads", "profile") if getattr(values, name)]
+    asked = [name for name in ("serve", "on_disk", "against", "threads", "accelerator", "profile")
+             if getattr(values, name)]
     if not asked:
         return None
     if len(asked) > 1:
@@ -85,7 +90,7 @@ def _instead(values: flags.FlagValues) -> tuple[ModuleType, dict[str, Any]] | No
         raise errors.UserError(f"{values[second].serialize().lstrip('-')}: --{first} is given as well; one is measured "
                                "at a time")
     with cli.quietly():
-        from adgm_tf.experiments.speed import against, kinds, on_disk, serving, threads
+        from adgm_tf.experiments.speed import accelerator, against, kinds, on_disk, serving, threads
     if values.serve:
         return serving, serving.run(values.serve, values.seconds)
     if values.on_disk:
@@ -94,6 +99,8 @@ def _instead(values: flags.FlagValues) -> tuple[ModuleType, dict[str, Any]] | No
         return against, against.run(values.against)
     if values.threads:
         return threads, threads.run()
+    if values.accelerator:
+        return accelerator, accelerator.run(values.minutes)
     return kinds, kinds.run(values.profile)
 
 

@@ -250,9 +250,9 @@ class Benchmark:
         path = places.results / self.json
         if not self.table or not path.is_file():
             return []
-        from adgm_tf.experiments.speed import against, kinds, on_disk, report, threads
-        markdown = {"benchmark": report, "against": against, "kinds": kinds, "on_disk": on_disk,
-                    "threads": threads}[self.table].markdown
+        from adgm_tf.experiments.speed import accelerator, against, kinds, on_disk, report, threads
+        markdown = {"benchmark": report, "accelerator": accelerator, "against": against, "kinds": kinds,
+                    "on_disk": on_disk, "threads": threads}[self.table].markdown
         return publish(path, self.table, markdown(json.loads(path.read_text())))
 
 
