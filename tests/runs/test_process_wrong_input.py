@@ -108,6 +108,8 @@ def test_a_benchmark_measures_one_thing_at_a_time(tmp_path):
     assert (done.code, done.err) == (2, "error: profile=exact: --on_disk is given as well; one is measured at a time\n")
     done = process.forked("benchmark", "--on_disk", "--threads", "--json=found.json", cwd=tmp_path)
     assert done.err == "error: threads: --on_disk is given as well; one is measured at a time\n"
+    done = process.forked("benchmark", "--threads", "--accelerator", "--minutes=0", cwd=tmp_path)
+    assert done.err == "error: accelerator: --threads is given as well; one is measured at a time\n"
     assert list(tmp_path.iterdir()) == []
 
 
