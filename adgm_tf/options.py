@@ -181,6 +181,9 @@ class ObjectiveOptions:
                                               minimum=0)
     balance_weight: float = not_ladder_option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || "
                                               "p(y)), which keeps every class in use.", minimum=0)
+    propagation_weight: float = family_option(0.0, "Weight, at the first step, of the cross-entropy between what the "
+                                              "labels say of unlabelled examples along their neighbours and q(y|a,x); "
+                                              "over half of the steps it goes evenly to 0.", minimum=0)
     extra_terms: tuple[str, ...] = family_option((), "Terms of your own in the loss, each NAME=WEIGHT; NAME as "
                                                  "registered by a module of --plugin.")
     consistency_warmup_steps: int = not_ladder_option(0, "Steps over which the weights of the consistency, "

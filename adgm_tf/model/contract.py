@@ -57,12 +57,14 @@ class Batch(NamedTuple):
       x: what p(x|.) describes [B,D].
       observed: 1 where a unit of x is known [B,D]; None if all are.
       y: classes of the first L examples [L].
+      propagated: what the labels say of the unlabelled examples along their neighbours [U,C]; None if not asked for.
     """
 
     seen: tf.Tensor
     x: tf.Tensor
     observed: tf.Tensor | None
     y: tf.Tensor
+    propagated: tf.Tensor | None = None
 
     def part(self, rows: slice) -> Batch:
         """Returns some of the examples, without labels."""

@@ -39,11 +39,14 @@ class Term(NamedTuple):
 
 
 class Warmth(NamedTuple):
-    """How far the warm-ups have come, from 0 to 1: of the KL terms, of the terms on q(y|a,x); factor of the radius."""
+    """How far the warm-ups of the KL terms and of those on q(y|a,x) have come, from 0 to 1; what falls: the radius as a
+    factor of its own, and the weight of propagation.
+    """
 
     kl: tf.Tensor | float = 1.0
     classifier: tf.Tensor | float = 1.0
     radius: tf.Tensor | float = 1.0
+    propagation: tf.Tensor | float = 1.0
 
 
 WARM = Warmth()
@@ -161,7 +164,7 @@ def unlabelled_terms(of: Forward) -> list[Term]:
 
 
 def classifier_terms(of: Forward) -> list[Term]:
-    """The terms on q(y|a,x) that need no label: consistency, interpolation, entropy, balance."""
+    """The terms on q(y|a,x) that need no label: consistency, interpolation, entropy, balance, propagation."""
     options, seen, warmth = of.options, of.batch.seen, of.warmth.classifier
     target, found = _target(of), []
     if options.consistency == "vat":
@@ -178,6 +181,9 @@ def classifier_terms(of: Forward) -> list[Term]:
         found += [Term("unlabelled/entropy", tf.reduce_mean(of.entropy, 0), "unlabelled",
                        warmth * options.entropy_weight),
                   Term("unlabelled/balance", balance, "unlabelled", warmth * options.balance_weight)]
+    if of.batch.propagated is not None:
+        found.append(Term("unlabelled/propagation", regularisers.propagation(of.unlabelled_q_y, of.batch.propagated),
+                          "unlabelled", of.warmth.propagation * options.propagation_weight))
     return found
 
 

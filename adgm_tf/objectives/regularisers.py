@@ -116,6 +116,19 @@ def class_balance(q_y: tfd.Categorical, log_prior: Sequence[float]) -> Float[tf.
     return tf.reduce_sum(probs * tf.stop_gradient(tf.math.log(share) - log_prior), -1)
 
 
+def propagation(q_y: tfd.Categorical, f: Float[tf.Tensor, "U C"]) -> Float[tf.Tensor, " U"]:
+    """-sum_y f(y|x) log q(y|x) [U], nats, q the mean of q(y|a,x) over K.
+
+    Args:
+      q_y: q(y|a,x), batch [K,U].
+      f: what the labels say of the same examples along their neighbours, `data/neighbours.py: harmonic`.
+
+    Reference: Iscen et al. 2019, *Label Propagation for Deep Semi-supervised Learning*.
+    """
+    log_q = tf.reduce_logsumexp(tf.nn.log_softmax(q_y.logits_parameter()), 0) - np.log(q_y.batch_shape[0])
+    return -tf.reduce_sum(f * log_q, -1)
+
+
 def _unit(v: tf.Tensor) -> tf.Tensor:
     """Rows of length 1; rows of zeros stay zeros."""
     v = v / (tf.reduce_max(tf.abs(v), -1, keepdims=True) + 1e-30)

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from adgm_tf.config import Config
 from adgm_tf.data.mapped import Mapped
-from adgm_tf.data.splits import Examples, Splits
-from adgm_tf.training import feed
+from adgm_tf.data.splits import Splits
+from adgm_tf.training import feed, systems
 
 # One block is on the device while the next is read.
 BLOCK_BYTES = 2**26
@@ -22,9 +22,10 @@ SHARE_OF_MEMORY = 1 / 4
 def feed_of(config: Config, splits: Splits, batches: feed.Batches,
             strategy: tf.distribute.Strategy) -> feed.Resident | Blocks:
     """Returns what gives the steps their examples: all of them on the device, or blocks of them."""
+    of_labels = feed.propagated(splits) if uses_propagation(config, splits) else None
     if is_resident(config.resident, splits, strategy.num_replicas_in_sync):
-        return feed.Resident(splits, batches, strategy)
-    return Blocks(splits, batches, strategy, config.steps_per_call)
+        return feed.Resident(splits, batches, strategy, of_labels)
+    return Blocks(splits, batches, strategy, config.steps_per_call, of_labels=of_labels)
 
 
 def is_resident(resident: str, splits: Splits, num_replicas: int) -> bool:
@@ -37,6 +38,12 @@ def is_resident(resident: str, splits: Splits, num_replicas: int) -> bool:
     return not parts or needed * num_replicas <= psutil.virtual_memory().total * SHARE_OF_MEMORY
 
 
+def uses_propagation(config: Config, splits: Splits) -> bool:
+    """Whether a step has the term of propagation: its weight is asked for, and there is something to propagate."""
+    row = systems.of(config.model).row
+    return bool(config.propagation_weight and row and row.q_y and len(splits.labelled) and len(splits.unlabelled))
+
+
 class Blocks:
     """The rows of `steps` steps at a time; a replica gets those of its own part of each batch.
 
@@ -47,9 +54,12 @@ class Blocks:
       batches: how batches are taken from the arrays.
       strategy: where they go.
       most_steps: of one block; fewer where these would be more than `BLOCK_BYTES`.
+      of_labels: what the labels say of the unlabelled examples [N,C].
     """
 
-    def __init__(self, splits: Splits, batches: feed.Batches, strategy: tf.distribute.Strategy, most_steps: int):
+    def __init__(self, splits: Splits, batches: feed.Batches, strategy: tf.distribute.Strategy, most_steps: int, *,
+                 of_labels: np.ndarray | None = None):
+        self.of_labels = of_labels
         self.splits, self.batches, self.strategy = splits, batches, strategy
         bytes_a_step = (batches.labelled_size + batches.unlabelled_size) * 4 * (splits.seen_dim + splits.x_dim)
         self.steps = max(1, min(most_steps, BLOCK_BYTES // bytes_a_step))
@@ -89,14 +99,15 @@ class Blocks:
         return {replica: self._of_replica(rows, replica) for replica in self._replicas()}
 
     def _of_replica(self, rows: feed.RowNumbers, replica: int) -> feed.TrainingArrays:
-        def taken(examples: Examples, rows_of_steps: tf.Tensor) -> Examples:
+        def own(rows_of_steps: tf.Tensor) -> np.ndarray:
             part = rows_of_steps.shape[1] // self.batches.num_replicas
-            return examples.take(rows_of_steps.numpy()[:, replica * part: (replica + 1) * part].ravel())
+            return rows_of_steps.numpy()[:, replica * part: (replica + 1) * part].ravel()
 
-        labelled, unlabelled = (taken(examples, part) for examples, part in
-                                zip((self.splits.labelled, self.splits.unlabelled), rows, strict=True))
+        of_unlabelled = own(rows.unlabelled)
+        labelled, unlabelled = self.splits.labelled.take(own(rows.labelled)), self.splits.unlabelled.take(of_unlabelled)
         return feed.TrainingArrays(feed.part_of(self.splits, labelled.x), labelled.y.astype(np.int32),
-                                   feed.part_of(self.splits, unlabelled.x))
+                                   feed.part_of(self.splits, unlabelled.x),
+                                   None if self.of_labels is None else self.of_labels[of_unlabelled])
 
     def _replicas(self) -> list[int]:
         """The replicas of this process among all."""

@@ -8,10 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from adgm_tf.data import neighbours
+from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.splits import Splits
+from adgm_tf.host import errors
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Batch
 from adgm_tf.training import order
+
+# Time grows as their square.
+MOST_NEIGHBOURS = 100_000
 
 
 class Part(NamedTuple):
@@ -26,11 +32,12 @@ class Part(NamedTuple):
 
 
 class TrainingArrays(NamedTuple):
-    """Training arrays of one replica; labelled_y int32 [N]."""
+    """Training arrays of one replica: labelled_y int32 [N]; what labels say of unlabelled examples [N,C], or None."""
 
     labelled: Part
     labelled_y: tf.Tensor
     unlabelled: Part
+    propagated: tf.Tensor | None = None
 
 
 class RowNumbers(NamedTuple):
@@ -94,7 +101,8 @@ class Batches:
         given = Part(*map(both, arrays.labelled, arrays.unlabelled))
         seen = self.prepared(given.seen, noise_seed)
         x = seen if given.x is None else given.x
-        return Batch(seen, x, given.observed, tf.gather(arrays.labelled_y, labelled))
+        propagated = None if arrays.propagated is None else tf.gather(arrays.propagated, unlabelled)
+        return Batch(seen, x, given.observed, tf.gather(arrays.labelled_y, labelled), propagated)
 
     def noisy(self, seen: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
         """Returns examples as q sees them in training."""
@@ -123,10 +131,26 @@ def part_of(splits: Splits, x: Any) -> Part:
     return Part(*splits.prepared(x))
 
 
-def place(splits: Splits, strategy: tf.distribute.Strategy) -> TrainingArrays:
+def propagated(splits: Splits) -> np.ndarray:
+    """Returns what the labels say of the unlabelled examples along the neighbours of what q sees, float32 [N,C].
+
+    Raises:
+      UserError: there are more examples than neighbours are looked for among.
+    """
+    if len(splits.unlabelled) > MOST_NEIGHBOURS:
+        raise errors.UserError(f"propagation_weight: needs the neighbours of each of the {len(splits.unlabelled):,} "
+                               f"unlabelled examples; at most {MOST_NEIGHBOURS:,} are looked at, or 0 leaves it out")
+    seen = np.concatenate([part_of(splits, examples.x).seen for examples in (splits.labelled, splits.unlabelled)])
+    L = len(splits.labelled)
+    y = np.concatenate([splits.labelled.y, np.full(len(seen) - L, UNKNOWN)])
+    return neighbours.harmonic(seen, y, splits.num_classes)[L:]
+
+
+def place(splits: Splits, strategy: tf.distribute.Strategy, of_labels: np.ndarray | None = None) -> TrainingArrays:
     """Returns the training arrays with one copy on the device of each replica."""
     labelled, unlabelled = splits.labelled, splits.unlabelled
-    arrays = TrainingArrays(part_of(splits, labelled.x), labelled.y.astype(np.int32), part_of(splits, unlabelled.x))
+    arrays = TrainingArrays(part_of(splits, labelled.x), labelled.y.astype(np.int32), part_of(splits, unlabelled.x),
+                            of_labels)
     if strategy.num_replicas_in_sync == 1:
         return tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), arrays)
     return tf.nest.map_structure(lambda a: None if a is None else strategy.experimental_distribute_values_from_function(
@@ -136,8 +160,9 @@ def place(splits: Splits, strategy: tf.distribute.Strategy) -> TrainingArrays:
 class Resident:
     """All training arrays on the device; the rows of a step are those of the order of the epoch."""
 
-    def __init__(self, splits: Splits, batches: Batches, strategy: tf.distribute.Strategy):
-        self.batches, self.arrays = batches, place(splits, strategy)
+    def __init__(self, splits: Splits, batches: Batches, strategy: tf.distribute.Strategy,
+                 of_labels: np.ndarray | None = None):
+        self.batches, self.arrays = batches, place(splits, strategy, of_labels)
 
     def at(self, step: int, end: int) -> tuple[TrainingArrays, int]:
         """Returns the arrays that have the rows of the steps from `step` on, and the step at which they end."""

@@ -20,6 +20,8 @@ UNITS, PARTS = (200, 200), 50
 WIDE = 500
 # Images of more pixels than these are drawn anew as binary ones: their noise averages out over so many.
 FEW_PIXELS = 100
+# Neighbours of so many rows are found in seconds; more rows have other ways to say where classes part.
+FEW_ROWS = 20_000
 
 
 def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Config:
@@ -54,7 +56,9 @@ def preset(model: str, splits: Splits, units: tuple[int, ...]) -> dict[str, Any]
     classifier has one hidden layer where x are rows of a table, whose columns say something each, and two where they
     are pixels or a signal; there the bound of a labelled example weighs a tenth as well, so that the density does not
     learn the few by heart. A small radius starts up to twice as large, so that classes are told apart by their
-    widest gaps first. Steps and batches follow the size of the data. No labels but those given are looked at.
+    widest gaps first, and the labels are carried along the neighbours of the rows, if these are no more than
+    20,000, for half of the steps. Steps and batches follow the size of the data. No labels but those given are
+    looked at.
 
     Args:
       model: a row of the family; vat, which has the same but for what it does not use; or another, which has none.
@@ -84,7 +88,8 @@ def _has_preset(model: str) -> bool:
 def _of_unlabelled(splits: Splits) -> dict[str, Any]:
     return {"labelled_batch_size": 20 * math.ceil(min(100, len(splits.labelled)) / 20),
             "unlabelled_batch_size": 200, "consistency_weight": 8.0, "entropy_weight": 2.0,
-            "balance_weight": 1.0, "labelled_bound_weight": 1.0 if splits.spec.is_table else 0.1}
+            "balance_weight": 1.0, "labelled_bound_weight": 1.0 if splits.spec.is_table else 0.1,
+            "propagation_weight": 4.0 if len(splits.unlabelled) <= FEW_ROWS else 0.0}
 
 
 def _radius(splits: Splits) -> dict[str, float]:

@@ -47,6 +47,7 @@ class Schedule(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 
 RADIUS_SHARE_OF_STEPS = 2 / 3
+PROPAGATION_SHARE_OF_STEPS = 1 / 2
 SCHEDULES = {"constant": Schedule.constant, "staircase": Schedule.staircase, "cosine": Schedule.cosine,
              "linear": Schedule.linear}
 
@@ -54,6 +55,11 @@ SCHEDULES = {"constant": Schedule.constant, "staircase": Schedule.staircase, "co
 def radius_factor(step: tf.Tensor, start: float, num_steps: int) -> tf.Tensor:
     """Returns start + (1 - start) min(1, step / (2/3 num_steps)), float32 []."""
     return start + (1 - start) * tf.minimum(1.0, tf.cast(step, tf.float32) / (RADIUS_SHARE_OF_STEPS * num_steps))
+
+
+def propagation_factor(step: tf.Tensor, num_steps: int) -> tf.Tensor:
+    """Returns max(0, 1 - step / (1/2 num_steps)), float32 []."""
+    return tf.maximum(0.0, 1 - tf.cast(step, tf.float32) / (PROPAGATION_SHARE_OF_STEPS * num_steps))
 
 
 def warm_up(step: tf.Tensor, num_steps: int) -> tf.Tensor:

@@ -55,14 +55,14 @@ class Trainer:
         self.feed = blocks.feed_of(config, splits, self.batches, strategy)
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
             else self.loss_and_gradients
-        self.term_names = self._traced_names()
+        self.term_names = self._traced_names(splits)
         extra = ("weight_prior",) if config.weight_prior else ()
         self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
         self._finite = tf.function(self._all_finite, autograph=False)
         self._vote = tf.function(self._count_votes, autograph=False)
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
 
-    def _traced_names(self) -> tuple[str, ...]:
+    def _traced_names(self, splits: Splits) -> tuple[str, ...]:
         """The names of the terms, from one pass over a batch of zeros that is traced and never run."""
         found: list[str] = []
 
@@ -74,9 +74,11 @@ class Trainer:
         rows, labelled = self.sizes["all"] // replicas, self.sizes["labelled"] // replicas
         seen_dim = getattr(self.model, "seen_dim", sizes.x_dim)
         trace_function = tf.function(trace, autograph=False)
+        propagated = tf.TensorSpec([rows - labelled, splits.num_classes])
         trace_function.get_concrete_function(Batch(
             tf.TensorSpec([rows, seen_dim]), tf.TensorSpec([rows, sizes.x_dim]),
-            tf.TensorSpec([rows, sizes.x_dim]) if self.is_table else None, tf.TensorSpec([labelled], tf.int32)))
+            tf.TensorSpec([rows, sizes.x_dim]) if self.is_table else None, tf.TensorSpec([labelled], tf.int32),
+            propagated if blocks.uses_propagation(self.config, splits) else None))
         if twice := sorted({name for name in found if found.count(name) > 1}):
             raise errors.UserError(f"extra_terms={twice[0]}: is the name of another term of the loss")
         return (*found, "loss")
@@ -195,7 +197,8 @@ class Trainer:
         config = self.config
         return loss.Warmth(schedules.warm_up(step, config.kl_warmup_steps),
                            schedules.warm_up(step, config.consistency_warmup_steps),
-                           schedules.radius_factor(step, config.consistency_radius_start, self.plan.num_steps))
+                           schedules.radius_factor(step, config.consistency_radius_start, self.plan.num_steps),
+                           schedules.propagation_factor(step, self.plan.num_steps))
 
     def _with_features(self, batch: Batch, seed: tf.Tensor) -> Batch:
         L = batch.y.shape[0]

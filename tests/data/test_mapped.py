@@ -94,8 +94,9 @@ def test_what_is_resident(resident, memory, expected, tmp_path, monkeypatch):
     assert blocks.is_resident(resident, in_memory, 1) == (resident != "false")
 
 
-def test_arrays_in_memory_come_in_blocks_too():
-    one, other = (trainer("digits", num_labels="100", resident=resident) for resident in ("true", "false"))
+@pytest.mark.parametrize("given", [{}, dict(propagation_weight=2.0)], ids=str)
+def test_arrays_in_memory_come_in_blocks_too(given):
+    one, other = (trainer("digits", num_labels="100", resident=resident, **given) for resident in ("true", "false"))
     assert one.train(10) == other.train(10)
 
 

@@ -401,6 +401,30 @@ def test_the_balance_of_a_class_that_nobody_predicts_stays_finite():
     assert np.isfinite(tape.gradient(value, logits)).all()
 
 
+def test_propagation_is_the_cross_entropy_of_the_mean_answer():
+    logits, f = building.normal([K, B, C], 1), tf.nn.softmax(building.normal([B, C], 2)) * 0.9
+    found = regularisers.propagation(tfd.Categorical(logits=logits), f)
+    q = np.exp(logits - np.log(np.exp(logits).sum(-1, keepdims=True))).mean(0)
+    np.testing.assert_allclose(found, -(f.numpy() * np.log(q)).sum(-1), rtol=1e-5)
+
+
+def test_propagation_is_least_where_the_answer_is_that_of_the_labels():
+    f = tf.nn.softmax(building.normal([B, C], 2))
+    least = regularisers.propagation(tfd.Categorical(probs=f[None]), f)
+    np.testing.assert_allclose(least, tfd.Categorical(probs=f).entropy(), rtol=1e-5)
+    for seed in range(3, 8):
+        other = regularisers.propagation(tfd.Categorical(logits=building.normal([1, B, C], seed)), f)
+        assert np.all(other > least)
+
+
+def test_propagation_of_an_answer_that_is_sure_and_wrong_stays_finite():
+    logits = tf.Variable([[[500.0, -500.0]]])
+    with tf.GradientTape() as tape:
+        value = regularisers.propagation(tfd.Categorical(logits=logits), tf.constant([[0.0, 1.0]]))
+    assert np.isfinite(value).all()
+    assert np.isfinite(tape.gradient(value, logits)).all()
+
+
 def test_the_loss_weighs_its_terms():
     """Of terms that have one value each, whatever their numbers of examples; what is for the record counts nothing."""
     values = {"labelled/bound": -7, "classification": 3, "unlabelled/bound": -11, "consistency": 5,

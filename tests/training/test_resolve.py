@@ -73,6 +73,12 @@ def test_a_small_radius_starts_larger_and_none_above_the_largest():
     assert between.consistency_radius * between.consistency_radius_start == pytest.approx(resolve.LARGEST_RADIUS)
 
 
+def test_few_rows_have_their_labels_carried_along_their_neighbours(monkeypatch):
+    assert found().propagation_weight > 0
+    monkeypatch.setattr(resolve, "FEW_ROWS", 10)
+    assert found().propagation_weight == 0
+
+
 def test_constant_data_have_no_larger_radius_at_the_start():
     assert found(vectors(4, 0.0)).consistency_radius_start == 1
 

@@ -17,7 +17,7 @@ from adgm_tf.model.contract import Batch
 from adgm_tf.model.family import FAMILY
 from adgm_tf.model.features import FeaturesOfM1
 from adgm_tf.objectives import loss
-from adgm_tf.training import plan, step, systems
+from adgm_tf.training import feed, plan, step, systems
 
 SMALL = dict(num_labels="6", labelled_batch_size=4, unlabelled_batch_size=6, hidden_units=(9,), auxiliary_dim=3,
              latent_dim=4, weight_prior=True, clip_norm=5.0)
@@ -224,6 +224,37 @@ def test_the_factor_of_the_radius_reaches_the_loss_and_falls_to_one(name, eagerl
     assert steps[0][0] == steps[1][0] != steps[2][0]
     factors = [float(shrinks._warmth(tf.constant(step, tf.int64)).radius) for step in range(4)]
     np.testing.assert_allclose(factors, [2, 1.5, 1, 1], rtol=1e-6)
+
+
+def test_propagation_reaches_the_loss_and_falls_to_nothing(eagerly):
+    weights = dict(model="sdgm", num_steps=8, weight_prior=False)
+    with_it, without = (trainer(propagation_weight=w, **weights) for w in (7.0, 0.0))
+    first, usual = with_it.train(1)[1], without.train(1)[1]
+    assert "unlabelled/propagation" not in usual
+    np.testing.assert_allclose(first["loss"] - usual["loss"], 7 * first["unlabelled/propagation"], rtol=1e-3)
+    factors = [float(with_it._warmth(tf.constant(step, tf.int64)).propagation) for step in range(6)]
+    np.testing.assert_allclose(factors, [1, 0.75, 0.5, 0.25, 0, 0], rtol=1e-6)
+
+
+def test_a_batch_has_what_the_labels_say_of_its_own_rows():
+    built = trainer(model="sdgm", propagation_weight=1.0)
+    rows = building.rows(built.batches, 0)
+    batch = built.batches.take(built.arrays, rows, tf.constant(0), built.seed)
+    of_labels = feed.propagated(building.split(built.config))
+    np.testing.assert_array_equal(batch.propagated, of_labels[rows.unlabelled.numpy()])
+
+
+@pytest.mark.parametrize("given", [dict(num_labels="all"), dict(num_unlabelled="0"), dict(num_labels="0"),
+                                   dict(model="m1", num_labels="0")], ids=str)
+def test_without_labels_or_unlabelled_rows_there_is_no_propagation(given, eagerly):
+    built = trainer(**(dict(model="m2", propagation_weight=1.0) | given))
+    assert "unlabelled/propagation" not in built.train(1)[1]
+
+
+def test_more_rows_than_have_neighbours_looked_for_are_one_line(monkeypatch):
+    monkeypatch.setattr(feed, "MOST_NEIGHBOURS", 10)
+    with pytest.raises(errors.UserError, match=r"^propagation_weight: needs the neighbours of each of the \d+ unlab"):
+        trainer(model="sdgm", propagation_weight=1.0)
 
 
 @pytest.mark.parametrize(("given", "is_image", "expected"), [
