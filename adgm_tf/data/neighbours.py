@@ -11,11 +11,12 @@ WALK_ENDS = 1e-4
 
 
 def harmonic(x: np.ndarray, y: np.ndarray, num_classes: int) -> np.ndarray:
-    """f = ((1 + 1e-4) I - P_uu)^-1 P_ul onehot(y_l), P = D^-1 W, W_ij = exp(-|x_i - x_j|^2 / (s_i s_j)).
+    """f = ((1 + 1e-4) I - P_uu)^-1 P_ul onehot(y_l), P = D^-1 W, W_ij = exp(-|x_i - x_j|^2 / max(s_i, s_j)^2).
 
     f(y|x) is the probability that a walk along neighbours from x meets a label y first. A walk ends at every step with
     a probability of 1e-4 and meets none, so the f of a row add up to 1 at most, and to 0 where no way leads to a label.
-    W is over the ten nearest of each row, s its distance to the tenth.
+    W is over the ten nearest of each row, s its distance to the tenth: no weight is below 1/e, not even where rows
+    have many copies, so that every row has a way on.
 
     Args:
       x: rows [N,D].
@@ -25,8 +26,8 @@ def harmonic(x: np.ndarray, y: np.ndarray, num_classes: int) -> np.ndarray:
     Returns:
       f, float32 [N,C]; a row with a label has 1 at it.
 
-    Reference: Zhu et al. 2003, *Semi-Supervised Learning Using Gaussian Fields and Harmonic Functions*; s of
-    Zelnik-Manor and Perona 2004, *Self-Tuning Spectral Clustering*.
+    Reference: Zhu et al. 2003, *Semi-Supervised Learning Using Gaussian Fields and Harmonic Functions*; after
+    Zelnik-Manor and Perona 2004, *Self-Tuning Spectral Clustering*, who divide by s_i s_j.
     """
     from scipy.sparse import diags_array, linalg
     known = y != UNKNOWN
@@ -51,9 +52,9 @@ def _weights(x: np.ndarray):
     x = np.asarray(x, np.float64) - np.mean(x, 0, dtype=np.float64)
     count = min(NEIGHBOURS, len(x) - 1)
     distances, neighbours = NearestNeighbors(n_neighbors=count).fit(x).kneighbors()
-    s = np.maximum(distances[:, -1], np.finfo(np.float64).tiny ** 0.5)
-    rows = np.repeat(np.arange(len(x)), count)
-    columns = neighbours.ravel()
-    values = np.exp(-(distances.ravel() ** 2) / (s[rows] * s[columns]))
+    rows, columns = np.repeat(np.arange(len(x)), count), neighbours.ravel()
+    s = distances[:, -1]
+    largest = np.maximum(np.maximum(s[rows], s[columns]), np.finfo(np.float64).tiny)
+    values = np.exp(-((distances.ravel() / largest) ** 2))
     weights = csr_array((values, (rows, columns)), shape=(len(x), len(x)))
     return weights.maximum(weights.T)

@@ -27,7 +27,7 @@ def dense(x, y):
     s = np.sqrt(squares[np.arange(len(x)), nearest[:, -1]])
     chosen = np.zeros_like(squares, dtype=bool)
     np.put_along_axis(chosen, nearest, True, 1)
-    weights = np.exp(-squares / (s[:, None] * s)) * (chosen | chosen.T)
+    weights = np.exp(-squares / np.maximum(s[:, None], s) ** 2) * (chosen | chosen.T)
     steps = weights / weights.sum(1, keepdims=True)
     known = y != UNKNOWN
     walks = (1 + neighbours.WALK_ENDS) * np.eye((~known).sum()) - steps[~known][:, ~known]
@@ -80,11 +80,14 @@ def test_a_cluster_has_the_class_of_its_only_label():
 
 
 @pytest.mark.parametrize("x", [np.zeros((40, 3), np.float32), np.repeat(rows(4), 10, 0), rows(40, dim=1),
-                               np.sort(rows(40) ** 15, 0)], ids=["constant", "copies", "one column", "skewed"])
+                               np.concatenate([np.repeat(rows(1), 20, 0), rows(20, 1)]), np.sort(rows(40) ** 15, 0)],
+                         ids=["constant", "copies", "one column", "copies of one", "skewed"])
 def test_any_rows_have_chances(x):
     found = neighbours.harmonic(x, labels(40), C)
     assert np.all(np.isfinite(found))
     assert np.all((found >= 0) & (found.sum(1, keepdims=True) <= 1 + 1e-3))
+    weights = neighbours._weights(x)
+    assert weights.data.min() >= np.exp(-1) * (1 - 1e-6)
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 11])
