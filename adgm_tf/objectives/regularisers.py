@@ -121,7 +121,8 @@ def propagation(q_y: tfd.Categorical, f: Float[tf.Tensor, "U C"]) -> Float[tf.Te
 
     Args:
       q_y: q(y|a,x), batch [K,U].
-      f: what the labels say of the same examples along their neighbours, `data/neighbours.py: harmonic`.
+      f: what the labels say of the same examples along their neighbours, times how sure they are of it, by
+        `data/neighbours.py: harmonic` and `certain`.
 
     Reference: Iscen et al. 2019, *Label Propagation for Deep Semi-supervised Learning*.
     """

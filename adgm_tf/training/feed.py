@@ -132,7 +132,7 @@ def part_of(splits: Splits, x: Any) -> Part:
 
 
 def propagated(splits: Splits) -> np.ndarray:
-    """Returns what the labels say of the unlabelled examples along the neighbours of what q sees, float32 [N,C].
+    """Returns what labels say of unlabelled examples along the neighbours of what q sees, by certainty, float32 [N,C].
 
     Raises:
       UserError: there are more examples than neighbours are looked for among.
@@ -143,7 +143,7 @@ def propagated(splits: Splits) -> np.ndarray:
     seen = np.concatenate([part_of(splits, examples.x).seen for examples in (splits.labelled, splits.unlabelled)])
     L = len(splits.labelled)
     y = np.concatenate([splits.labelled.y, np.full(len(seen) - L, UNKNOWN)])
-    return neighbours.harmonic(seen, y, splits.num_classes)[L:]
+    return neighbours.certain(neighbours.harmonic(seen, y, splits.num_classes)[L:])
 
 
 def place(splits: Splits, strategy: tf.distribute.Strategy, of_labels: np.ndarray | None = None) -> TrainingArrays:

@@ -112,6 +112,18 @@ def test_moons_are_told_apart_at_their_gap():
     assert np.mean(guessed != found.unlabelled.y) < 0.01
 
 
+def test_rows_count_by_how_sure_the_labels_are():
+    f = np.array([[1, 0, 0], [0.5, 0, 0], [1 / 3, 1 / 3, 1 / 3], [0, 0, 0], [0.5, 0.5, 0]], np.float32)
+    found = neighbours.certain(f)
+    half = 1 - np.log(2) / np.log(3)
+    expected = [[1, 0, 0], [0.5, 0, 0], [0, 0, 0], [0, 0, 0], [half / 2, half / 2, 0]]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_of_one_class_every_row_is_sure():
+    np.testing.assert_array_equal(neighbours.certain(np.ones((3, 1), np.float32)), np.ones((3, 1)))
+
+
 @pytest.mark.slow
 def test_as_many_rows_as_people_have():
     x = np.sort(rows(60_000, dim=8), 0)
