@@ -18,7 +18,7 @@ from adgm_tf.experiments.speed import against
 from adgm_tf.host import errors
 from adgm_tf.runs import results
 
-CASES = ("exact", "topk", "icml_exact", "three_terms", "exact_batch_500", "topk_batch_2000")
+CASES = ("exact", "topk", "icml_exact", "three_terms")
 # The first is TensorFlow's own: as many as there are cores.
 DEFAULT = "both"
 
