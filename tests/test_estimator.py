@@ -246,6 +246,7 @@ def test_an_interrupt_ends_a_search_too(data):
         model.predict(X)
 
 
+@pytest.mark.slow
 def test_a_classifier_is_an_estimator_too(data):
     X, y, known = data
     model = adgm.SemiSupervisedClassifier(model="vat", hidden_units=(12,), num_steps=150, random_state=0).fit(X, known)

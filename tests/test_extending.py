@@ -53,6 +53,7 @@ def test_the_five_work_together_from_the_command_line(run):
     assert any("sparse_a" in json.dumps(line) for line in process.lines(run))
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_they_are_found_again_by_load_and_the_rest_of_the_document_runs(run):
     """In a process that has not imported them; then the last block, on rows of the same source."""

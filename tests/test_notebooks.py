@@ -28,6 +28,7 @@ def run(name):
     return found, len(pictures)
 
 
+@pytest.mark.slow
 def test_from_arrays_to_pictures():
     found, pictures = run("arrays_to_pictures")
     assert pictures == 3

@@ -300,6 +300,7 @@ def test_trains_on_grey_values(name, monkeypatch):
     assert all(np.isfinite(v) for v in last.values())
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_it_takes_the_same_steps_but_for_the_noise(name, monkeypatch):
     monkeypatch.setattr({"vat": vat, "ladder": ladder}[name], "HIDDEN_UNITS", (9, 8))
     monkeypatch.setattr(ladder, "NOISE_STDDEV", 0.0)

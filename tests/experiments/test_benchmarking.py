@@ -134,6 +134,7 @@ def test_check_names_each_ratio_that_got_worse():
                                  "topk_over_exact_counted": 1.0}}, stored, 0.1)
 
 
+@pytest.mark.slow
 def test_data_on_disk_are_measured_beside_resident_ones(monkeypatch, tmp_path):
     monkeypatch.setattr(on_disk, "GIBIBYTES", ())
     monkeypatch.setattr(on_disk, "WIDTHS", (8,))

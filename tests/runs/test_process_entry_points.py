@@ -217,6 +217,7 @@ def test_best_weights_are_those_of_their_step(digits):
     assert best.evaluator().error_percent(best.splits.valid) == pytest.approx(results["best_valid_valid_error_percent"])
 
 
+@pytest.mark.slow
 def test_moons_into_a_fresh_run_directory(tmp_path):
     flags = ("--dataset=moons", "--model=adgm", *process.TINY[1:], *process.PLAIN, "--num_labels=6", "--num_steps=10")
     done = process.forked("train", *flags, cwd=tmp_path)

@@ -39,6 +39,7 @@ def piped(*flags, cwd, env=None, **given):
                             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, **given)
 
 
+@pytest.mark.slow
 def test_a_second_start_settles_nothing(tmp_path):
     first = process.start("train", *process.TINY, *process.PLAIN, *ENDLESS, "--run_dir=run", cwd=tmp_path)
     config = tmp_path / "run" / "config.json"
@@ -57,6 +58,7 @@ def test_a_second_start_settles_nothing(tmp_path):
     assert json.loads(config.read_text())["num_eval_samples"] == 2
 
 
+@pytest.mark.slow
 def test_what_a_killed_start_left_closes_no_folder(tmp_path):
     (tmp_path / "run").mkdir()
     for name in (".tmp-config-abc.json", ".tmp-split-abc.npz", ".lock"):
@@ -102,6 +104,7 @@ def test_another_measurement_overwrites_none(run_dir):
         "labelled", "test", "test-bound", "test-importance3", "test-samples5", "unlabelled-samples5-importance2"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_no_training(tmp_path):
     flags = (*process.TINY, *process.PLAIN, "--num_steps=30", "--run_dir=run")
     started = piped(*flags, cwd=tmp_path, stdout=subprocess.PIPE)
@@ -136,6 +139,7 @@ def test_arguments_are_text(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_may_have_a_name_in_any_script(tmp_path):
     done = process.forked("train", *process.TINY, *process.PLAIN, "--num_steps=1", "--run_dir=Läufe/一", cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
