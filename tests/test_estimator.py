@@ -140,6 +140,7 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it(fitted, data):
         np.testing.assert_array_equal(answer(X[order]), whole[order])
 
 
+@pytest.mark.slow
 def test_it_is_what_fit_trains(data):
     X, _, known = data
     model = adgm.fit(X, known, seed=5, split_seed=5, **SMALL)
@@ -226,6 +227,7 @@ def test_it_stands_in_a_pipeline_and_names_its_output(data):
     assert list(out.columns) == ["z0", "z1", "z2", "z3"] and out.index[0] == 7
 
 
+@pytest.mark.slow
 def test_a_callback_sees_the_loop_and_can_end_it(data):
     X, _, known = data
     seen = []
@@ -236,6 +238,7 @@ def test_a_callback_sees_the_loop_and_can_end_it(data):
     assert all(np.isfinite(row["loss"]) for row in model.history_)
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_a_search_too(data):
     """As KeyboardInterrupt: scikit-learn takes any other exception for one fit that failed, and goes on."""
     X, _, known = data
