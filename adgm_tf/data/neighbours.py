@@ -8,6 +8,8 @@ from adgm_tf.data.labels import UNKNOWN
 
 NEIGHBOURS = 10
 WALK_ENDS = 1e-4
+# The time to find neighbours grows as the square of the rows.
+MOST_ROWS = 100_000
 
 
 def harmonic(x: np.ndarray, y: np.ndarray, num_classes: int) -> np.ndarray:

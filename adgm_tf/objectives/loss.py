@@ -164,7 +164,7 @@ def unlabelled_terms(of: Forward) -> list[Term]:
 
 
 def classifier_terms(of: Forward) -> list[Term]:
-    """The terms on q(y|a,x) that need no label: consistency, interpolation, entropy, balance, propagation."""
+    """The terms on q(y|a,x) beside classification: consistency, interpolation, entropy, balance, propagation."""
     options, seen, warmth = of.options, of.batch.seen, of.warmth.classifier
     target, found = _target(of), []
     if options.consistency == "vat":

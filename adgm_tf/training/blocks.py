@@ -12,7 +12,7 @@ import tensorflow as tf
 from adgm_tf.config import Config
 from adgm_tf.data.mapped import Mapped
 from adgm_tf.data.splits import Splits
-from adgm_tf.training import feed, systems
+from adgm_tf.training import feed
 
 # One block is on the device while the next is read.
 BLOCK_BYTES = 2**26
@@ -20,9 +20,8 @@ SHARE_OF_MEMORY = 1 / 4
 
 
 def feed_of(config: Config, splits: Splits, batches: feed.Batches,
-            strategy: tf.distribute.Strategy) -> feed.Resident | Blocks:
+            strategy: tf.distribute.Strategy, of_labels: np.ndarray | None = None) -> feed.Resident | Blocks:
     """Returns what gives the steps their examples: all of them on the device, or blocks of them."""
-    of_labels = feed.propagated(splits) if uses_propagation(config, splits) else None
     if is_resident(config.resident, splits, strategy.num_replicas_in_sync):
         return feed.Resident(splits, batches, strategy, of_labels)
     return Blocks(splits, batches, strategy, config.steps_per_call, of_labels=of_labels)
@@ -36,12 +35,6 @@ def is_resident(resident: str, splits: Splits, num_replicas: int) -> bool:
     # Vectors are standardised in float32; images stay what they are.
     needed = sum(math.prod(x.shape) * (x.dtype.itemsize if splits.is_image else 4) for x in parts)
     return not parts or needed * num_replicas <= psutil.virtual_memory().total * SHARE_OF_MEMORY
-
-
-def uses_propagation(config: Config, splits: Splits) -> bool:
-    """Whether a step has the term of propagation: its weight is asked for, and there is something to propagate."""
-    row = systems.of(config.model).row
-    return bool(config.propagation_weight and row and row.q_y and len(splits.labelled) and len(splits.unlabelled))
 
 
 class Blocks:

@@ -11,13 +11,9 @@ import tensorflow as tf
 from adgm_tf.data import neighbours
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.splits import Splits
-from adgm_tf.host import errors
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Batch
 from adgm_tf.training import order
-
-# Time grows as their square.
-MOST_NEIGHBOURS = 100_000
 
 
 class Part(NamedTuple):
@@ -132,14 +128,7 @@ def part_of(splits: Splits, x: Any) -> Part:
 
 
 def propagated(splits: Splits) -> np.ndarray:
-    """Returns what labels say of unlabelled examples along the neighbours of what q sees, by certainty, float32 [N,C].
-
-    Raises:
-      UserError: there are more examples than neighbours are looked for among.
-    """
-    if len(splits.unlabelled) > MOST_NEIGHBOURS:
-        raise errors.UserError(f"propagation_weight: needs the neighbours of each of the {len(splits.unlabelled):,} "
-                               f"unlabelled examples; at most {MOST_NEIGHBOURS:,} are looked at, or 0 leaves it out")
+    """Returns what labels say of unlabelled examples along neighbours in what q sees, by certainty, float32 [N,C]."""
     seen = np.concatenate([part_of(splits, examples.x).seen for examples in (splits.labelled, splits.unlabelled)])
     L = len(splits.labelled)
     y = np.concatenate([splits.labelled.y, np.full(len(seen) - L, UNKNOWN)])

@@ -7,6 +7,7 @@ import math
 
 from adgm_tf import config as config_lib
 from adgm_tf.config import Config
+from adgm_tf.data import neighbours
 from adgm_tf.data.splits import Splits
 from adgm_tf.host import errors
 from adgm_tf.model.family import Row
@@ -24,6 +25,7 @@ class Plan:
       num_steps: steps of the run.
       num_train: N.
       classification_weight: alpha.
+      propagates: whether a step has the term of propagation.
       notes: lines that say what this comes to.
     """
 
@@ -33,6 +35,7 @@ class Plan:
     num_steps: int
     num_train: int
     classification_weight: float
+    propagates: bool
     notes: tuple[str, ...]
 
 
@@ -70,7 +73,8 @@ def make(config: Config, splits: Splits) -> Plan:
         notes.append(f"{config.model} does not use {', '.join(unused)}")
     if not has_classes:
         notes[1] = f"{config.model} has no y: labels, classification and consistency terms are not used"
-    return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha, tuple(notes))
+    return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha,
+                _propagates(config, row, splits), tuple(notes))
 
 
 def _check_class_sum(config: Config, row: Row, splits: Splits) -> None:
@@ -91,6 +95,18 @@ def _check_class_sum(config: Config, row: Row, splits: Splits) -> None:
     if config.share_latent and importance > 1:
         raise errors.UserError(f"share_latent=true: not with num_importance_samples={importance}, each of which draws "
                                "a z of its own")
+
+
+def _propagates(config: Config, row: Row | None, splits: Splits) -> bool:
+    """Whether propagation is asked for and there is something to propagate, to no more rows than it may be."""
+    count = len(splits.unlabelled)
+    if not (config.propagation_weight and row and row.q_y and len(splits.labelled) and count):
+        return False
+    if count > neighbours.MOST_ROWS:
+        raise errors.UserError(f"propagation_weight={config.propagation_weight:g}: needs the neighbours of each of the "
+                               f"{count:,} unlabelled examples, and looks at {neighbours.MOST_ROWS:,} at most; 0 "
+                               "leaves it out")
+    return True
 
 
 def remarks(config: Config) -> list[str]:

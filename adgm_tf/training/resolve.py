@@ -20,7 +20,7 @@ UNITS, PARTS = (200, 200), 50
 WIDE = 500
 # Images of more pixels than these are drawn anew as binary ones: their noise averages out over so many.
 FEW_PIXELS = 100
-# Neighbours of so many rows are found in seconds; more rows have other ways to say where classes part.
+# Neighbours of so many rows are found in seconds; the time grows as their square.
 FEW_ROWS = 20_000
 
 

@@ -52,17 +52,18 @@ class Trainer:
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
             strategy.num_replicas_in_sync, float(splits.spec.preprocess.scaling.scale) if splits.is_image else 1.0,
             binarizes(config, splits, features), config.input_noise, config.unlabelled_order == "shuffled", self.seed)
-        self.feed = blocks.feed_of(config, splits, self.batches, strategy)
+        self.feed = blocks.feed_of(config, splits, self.batches, strategy,
+                                   feed.propagated(splits) if plan.propagates else None)
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
             else self.loss_and_gradients
-        self.term_names = self._traced_names(splits)
+        self.term_names = self._traced_names(splits.num_classes)
         extra = ("weight_prior",) if config.weight_prior else ()
         self.names = (*self.term_names, *extra, "gradient_norm", "learning_rate")
         self._finite = tf.function(self._all_finite, autograph=False)
         self._vote = tf.function(self._count_votes, autograph=False)
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
 
-    def _traced_names(self, splits: Splits) -> tuple[str, ...]:
+    def _traced_names(self, num_classes: int) -> tuple[str, ...]:
         """The names of the terms, from one pass over a batch of zeros that is traced and never run."""
         found: list[str] = []
 
@@ -74,11 +75,11 @@ class Trainer:
         rows, labelled = self.sizes["all"] // replicas, self.sizes["labelled"] // replicas
         seen_dim = getattr(self.model, "seen_dim", sizes.x_dim)
         trace_function = tf.function(trace, autograph=False)
-        propagated = tf.TensorSpec([rows - labelled, splits.num_classes])
+        propagated = tf.TensorSpec([rows - labelled, num_classes])
         trace_function.get_concrete_function(Batch(
             tf.TensorSpec([rows, seen_dim]), tf.TensorSpec([rows, sizes.x_dim]),
             tf.TensorSpec([rows, sizes.x_dim]) if self.is_table else None, tf.TensorSpec([labelled], tf.int32),
-            propagated if blocks.uses_propagation(self.config, splits) else None))
+            propagated if self.plan.propagates else None))
         if twice := sorted({name for name in found if found.count(name) > 1}):
             raise errors.UserError(f"extra_terms={twice[0]}: is the name of another term of the loss")
         return (*found, "loss")

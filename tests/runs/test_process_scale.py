@@ -27,6 +27,7 @@ def apart(steps=5, **options):
 
 
 @pytest.mark.parametrize("options", [SYNCED, SYNCED | {"class_sum": "exact", "model": "adgm"},
+                                     SYNCED | {"model": "m2", "num_labels": "9", "propagation_weight": 3.0},
                                      {"model": "vat", "balance_weight": 2.0}], ids=lambda o: o.get("model", "sdgm"))
 def test_two_devices_learn_what_one_learns(options):
     found, moved = apart(**options)

@@ -11,6 +11,7 @@ import tf_keras
 
 from adgm_tf.baselines import ladder, vat
 from adgm_tf.config import Config
+from adgm_tf.data import neighbours
 from adgm_tf.host import errors
 from adgm_tf.model import construction, engine, seeds
 from adgm_tf.model.contract import Batch
@@ -252,8 +253,8 @@ def test_without_labels_or_unlabelled_rows_there_is_no_propagation(given, eagerl
 
 
 def test_more_rows_than_have_neighbours_looked_for_are_one_line(monkeypatch):
-    monkeypatch.setattr(feed, "MOST_NEIGHBOURS", 10)
-    with pytest.raises(errors.UserError, match=r"^propagation_weight: needs the neighbours of each of the \d+ unlab"):
+    monkeypatch.setattr(neighbours, "MOST_ROWS", 10)
+    with pytest.raises(errors.UserError, match=r"^propagation_weight=1: needs the neighbours of each of the \d+ unlab"):
         trainer(model="sdgm", propagation_weight=1.0)
 
 
