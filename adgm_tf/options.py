@@ -93,6 +93,9 @@ class DataOptions(ReadOptions):
     input_noise: float = family_option(0.0, "Standard deviation of the Gaussian noise, drawn anew at every step, "
                                        "through which q(a|x), q(y|a,x) and q(z|.) see x in training; p(x|.) describes "
                                        "x without it, and the bound stays one.", minimum=0)
+    shift: int = option(0, "In training the classifier and q see images shifted by up to so many pixels each way, "
+                        "drawn anew at every step, which says that the class stays; p(x|.) describes them as they are.",
+                        minimum=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +180,8 @@ class ObjectiveOptions:
                                          minimum=0, maximum=1)
     interpolation_weight: float = family_option(0.0, "Weight of KL(u q(y|x) + (1 - u) q(y|x') || q(y|u x + (1 - u) "
                                                 "x')), u uniform, x and x' examples of a batch.", minimum=0)
+    invariance_weight: float = family_option(0.0, "Weight of KL(q(y|x) || q(y|x')), x and x' an example with two draws "
+                                             "of its shift and input noise.", minimum=0)
     entropy_weight: float = not_ladder_option(0.0, "Weight of the entropy of q(y|a,x) of unlabelled examples.",
                                               minimum=0)
     balance_weight: float = not_ladder_option(0.0, "Weight of KL(mean of q(y|a,x) over the unlabelled batch || "
@@ -187,8 +192,8 @@ class ObjectiveOptions:
     extra_terms: tuple[str, ...] = family_option((), "Terms of your own in the loss, each NAME=WEIGHT; NAME as "
                                                  "registered by a module of --plugin.")
     consistency_warmup_steps: int = not_ladder_option(0, "Steps over which the weights of the consistency, "
-                                                      "interpolation, entropy and balance terms grow from 0 to what "
-                                                      "is given.", minimum=0)
+                                                      "interpolation, invariance, entropy and balance terms grow from "
+                                                      "0 to what is given.", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True)

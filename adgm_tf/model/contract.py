@@ -58,6 +58,7 @@ class Batch(NamedTuple):
       observed: 1 where a unit of x is known [B,D]; None if all are.
       y: classes of the first L examples [L].
       propagated: what the labels say of the unlabelled examples along their neighbours [U,C]; None if not asked for.
+      again: what q sees of the same examples by another draw of their changes [B,S]; None if not asked for.
     """
 
     seen: tf.Tensor
@@ -65,6 +66,7 @@ class Batch(NamedTuple):
     observed: tf.Tensor | None
     y: tf.Tensor
     propagated: tf.Tensor | None = None
+    again: tf.Tensor | None = None
 
     def part(self, rows: slice) -> Batch:
         """Returns some of the examples, without labels."""

@@ -25,6 +25,8 @@ class Draw(enum.IntEnum):
     FEATURES = 11
     HIDDEN_NOISE = 12
     INTERPOLATION = 13
+    SHIFT = 14
+    AGAIN = 15
 
 
 def of_run(seed: int) -> tf.Tensor:

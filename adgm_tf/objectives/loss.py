@@ -164,7 +164,9 @@ def unlabelled_terms(of: Forward) -> list[Term]:
 
 
 def classifier_terms(of: Forward) -> list[Term]:
-    """The terms on q(y|a,x) beside classification: consistency, interpolation, entropy, balance, propagation."""
+    """The terms on q(y|a,x) beside classification: consistency, interpolation, invariance, entropy, balance,
+    propagation.
+    """
     options, seen, warmth = of.options, of.batch.seen, of.warmth.classifier
     target, found = _target(of), []
     if options.consistency == "vat":
@@ -176,6 +178,9 @@ def classifier_terms(of: Forward) -> list[Term]:
         values = regularisers.interpolation(of.model, seen, target, of.noise,
                                             seeds.fold(of.seed, seeds.Draw.INTERPOLATION))
         found.append(Term("interpolation", values, "all", warmth * options.interpolation_weight))
+    if of.batch.again is not None:
+        values = regularisers.invariance(of.model, of.batch.again, target, of.noise)
+        found.append(Term("invariance", values, "all", warmth * options.invariance_weight))
     if of.num_unlabelled:
         balance = regularisers.class_balance(of.unlabelled_q_y, of.model.log_prior)
         found += [Term("unlabelled/entropy", tf.reduce_mean(of.entropy, 0), "unlabelled",
@@ -190,7 +195,9 @@ def classifier_terms(of: Forward) -> list[Term]:
 def _target(of: Forward) -> tfd.Categorical:
     """What the answer at a changed x is held to."""
     kind = of.options.consistency_target
-    if kind == "same" or not (of.options.consistency == "vat" or of.options.interpolation_weight):
+    options = of.options
+    needed = options.consistency == "vat" or options.interpolation_weight or options.invariance_weight
+    if kind == "same" or not needed:
         return tfd.Categorical(logits=of.logits)
     return of.model.q_y(of.batch.seen, of.auxiliary.value, of.phase.aside, teacher=kind == "teacher")
 

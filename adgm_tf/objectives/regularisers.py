@@ -1,4 +1,4 @@
-"""Terms on q(y|a,x) that need no label: consistency, interpolation, balance of the classes."""
+"""Terms on q(y|a,x) that need no label: consistency, interpolation, invariance, balance of the classes."""
 
 from __future__ import annotations
 
@@ -80,6 +80,22 @@ def virtual_adversarial(model: HasClasses, x: Float[tf.Tensor, "B D"], target: t
         tape.watch(step)
         distance = tf.reduce_sum(divergence(step))
     return divergence(radius * _unit(tf.stop_gradient(tape.gradient(distance, step))))
+
+
+def invariance(model: HasClasses, again: Float[tf.Tensor, "B D"], target: tfd.Categorical,
+               noise: Noise) -> Float[tf.Tensor, " B"]:
+    """mean_K KL( stop(q(y|a,x)) || q(y|a',x') ) [B], nats; x' the example of x after another draw of its changes.
+
+    Args:
+      model: sees x' with the same noise of a.
+      again: x' [B,D].
+      target: q(y|a,x), batch [K,B].
+      noise: what drew a.
+
+    Reference: Sajjadi et al. 2016, arXiv:1606.04586, with the divergence of classes in the place of the squares.
+    """
+    fixed = tfd.Categorical(logits=tf.stop_gradient(target.logits_parameter()))
+    return tf.reduce_mean(tfd.kl_divergence(fixed, noise.answer(model, again)), 0)
 
 
 def interpolation(model: HasClasses, x: Float[tf.Tensor, "B D"], target: tfd.Categorical, noise: Noise,

@@ -13,7 +13,7 @@ from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.splits import Splits
 from adgm_tf.model import seeds
 from adgm_tf.model.contract import Batch
-from adgm_tf.training import order
+from adgm_tf.training import augment, order
 
 
 class Part(NamedTuple):
@@ -58,6 +58,8 @@ class Batches:
       noise: standard deviation of the noise through which q sees examples.
       shuffles_unlabelled: whether unlabelled rows come in a new order at every epoch, or always in that of the array.
       seed: seed of the run, int32 [2].
+      shift: most pixels by which q sees images shifted.
+      image_shape: height, width and channels of an image, for the shift.
     """
 
     labelled_size: int
@@ -70,6 +72,8 @@ class Batches:
     noise: float
     shuffles_unlabelled: bool
     seed: tf.Tensor
+    shift: int = 0
+    image_shape: tuple[int, ...] = ()
 
     def rows(self, start: tf.Tensor, num_steps: tf.Tensor) -> RowNumbers:
         """Returns the rows of the batches of `num_steps` steps from `start` on (both int64), of all replicas."""
@@ -100,8 +104,10 @@ class Batches:
         propagated = None if arrays.propagated is None else tf.gather(arrays.propagated, unlabelled)
         return Batch(seen, x, given.observed, tf.gather(arrays.labelled_y, labelled), propagated)
 
-    def noisy(self, seen: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
-        """Returns examples as q sees them in training."""
+    def changed(self, seen: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
+        """Returns examples as q sees them in training: shifted, and through noise."""
+        if self.shift:
+            seen = augment.shifted(seen, self.image_shape, self.shift, seeds.fold(noise_seed, seeds.Draw.SHIFT))
         if not self.noise:
             return seen
         return seen + self.noise * tf.random.stateless_normal(tf.shape(seen), seeds.fold(noise_seed, seeds.Draw.NOISE))

@@ -26,6 +26,7 @@ class Plan:
       num_train: N.
       classification_weight: alpha.
       propagates: whether a step has the term of propagation.
+      sees_twice: whether q sees each example of a step by two draws of its changes.
       notes: lines that say what this comes to.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     num_train: int
     classification_weight: float
     propagates: bool
+    sees_twice: bool
     notes: tuple[str, ...]
 
 
@@ -60,6 +62,7 @@ def make(config: Config, splits: Splits) -> Plan:
                                "nothing to learn from")
     if row is not None:
         _check_class_sum(config, row, splits)
+    _check_changes(config, splits)
     labelled = config.labelled_batch_size if has_classes and len(splits.labelled) else 0
     unlabelled = config.unlabelled_batch_size if len(splits.unlabelled) else 0
     examples, batch = (len(splits.unlabelled), unlabelled) if unlabelled else (len(splits.labelled), labelled)
@@ -74,7 +77,16 @@ def make(config: Config, splits: Splits) -> Plan:
     if not has_classes:
         notes[1] = f"{config.model} has no y: labels, classification and consistency terms are not used"
     return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha,
-                _propagates(config, row, splits), tuple(notes))
+                _propagates(config, row, splits), bool(config.invariance_weight and row and row.q_y), tuple(notes))
+
+
+def _check_changes(config: Config, splits: Splits) -> None:
+    if config.shift and (config.features_run or not splits.is_image):
+        what = "the features of an m1" if config.features_run else f"the examples of {config.dataset}"
+        raise errors.UserError(f"shift={config.shift}: needs images, and {what} are none; 0 leaves it out")
+    if config.invariance_weight and not (config.shift or config.input_noise):
+        raise errors.UserError(f"invariance_weight={config.invariance_weight:g}: needs a shift or an input_noise above "
+                               "0, or an example is the same twice")
 
 
 def _check_class_sum(config: Config, row: Row, splits: Splits) -> None:

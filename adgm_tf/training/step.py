@@ -51,7 +51,8 @@ class Trainer:
         self.batches = feed.Batches(
             plan.labelled_batch_size, plan.unlabelled_batch_size, len(splits.labelled), len(splits.unlabelled),
             strategy.num_replicas_in_sync, float(splits.spec.preprocess.scaling.scale) if splits.is_image else 1.0,
-            binarizes(config, splits, features), config.input_noise, config.unlabelled_order == "shuffled", self.seed)
+            binarizes(config, splits, features), config.input_noise, config.unlabelled_order == "shuffled", self.seed,
+            config.shift, splits.x_shape)
         self.feed = blocks.feed_of(config, splits, self.batches, strategy,
                                    feed.propagated(splits) if plan.propagates else None)
         self._gradients = tf.function(self.loss_and_gradients, autograph=False, jit_compile=True) if config.xla \
@@ -79,7 +80,8 @@ class Trainer:
         trace_function.get_concrete_function(Batch(
             tf.TensorSpec([rows, seen_dim]), tf.TensorSpec([rows, sizes.x_dim]),
             tf.TensorSpec([rows, sizes.x_dim]) if self.is_table else None, tf.TensorSpec([labelled], tf.int32),
-            propagated if self.plan.propagates else None))
+            propagated if self.plan.propagates else None,
+            tf.TensorSpec([rows, seen_dim]) if self.plan.sees_twice else None))
         if twice := sorted({name for name in found if found.count(name) > 1}):
             raise errors.UserError(f"extra_terms={twice[0]}: is the name of another term of the loss")
         return (*found, "loss")
@@ -177,7 +179,8 @@ class Trainer:
         batch = self.batches.take(arrays, rows, replica, seed)
         if self.config.features_run:
             batch = self._with_features(batch, seeds.fold(seed, seeds.Draw.FEATURES))
-        batch = batch._replace(seen=self.batches.noisy(batch.seen, seed))
+        again = self.batches.changed(batch.seen, seeds.fold(seed, seeds.Draw.AGAIN)) if self.plan.sees_twice else None
+        batch = batch._replace(seen=self.batches.changed(batch.seen, seed), again=again)
         terms, gradients = self._gradients(batch, seed, self._warmth(step))
         if self.strategy.num_replicas_in_sync > 1:
             terms, gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, (terms, gradients))

@@ -315,15 +315,15 @@ def test_noise_is_what_q_sees_alone_and_another_draw_in_every_step():
     arrays, taken = batches(noise=0.5)
     batch = take(arrays, taken, 3)
     np.testing.assert_array_equal(batch.seen, batch.x)
-    first, again, other = (taken.noisy(batch.seen, building.seed(n)).numpy() for n in (1, 1, 2))
+    first, again, other = (taken.changed(batch.seen, building.seed(n)).numpy() for n in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     large = tf.zeros([500, 40])
-    found = taken.noisy(large, building.seed(3)).numpy()
+    found = taken.changed(large, building.seed(3)).numpy()
     assert abs(found.mean()) < 5 * 0.5 / np.sqrt(found.size)
     np.testing.assert_allclose(found.std(), 0.5, rtol=0.03)
     quiet = dataclasses.replace(taken, noise=0.0)
-    np.testing.assert_array_equal(quiet.noisy(large, building.seed(3)), large)
+    np.testing.assert_array_equal(quiet.changed(large, building.seed(3)), large)
 
 
 def test_what_q_sees_what_p_describes_and_what_is_known_stay_with_their_example():

@@ -428,12 +428,13 @@ def test_propagation_of_an_answer_that_is_sure_and_wrong_stays_finite():
 def test_the_loss_weighs_its_terms():
     """Of terms that have one value each, whatever their numbers of examples; what is for the record counts nothing."""
     values = {"labelled/bound": -7, "classification": 3, "unlabelled/bound": -11, "consistency": 5,
-              "interpolation": 19, "unlabelled/entropy": 13, "unlabelled/balance": 17}
+              "interpolation": 19, "invariance": 23, "unlabelled/entropy": 13, "unlabelled/balance": 17}
     objective = building.objective(classification_weight=2.0, consistency="vat", consistency_weight=10.0,
-                                   interpolation_weight=4.0, entropy_weight=0.5, balance_weight=3.0,
-                                   labelled_bound_weight=0.25)
+                                   interpolation_weight=4.0, invariance_weight=6.0, entropy_weight=0.5,
+                                   balance_weight=3.0, labelled_bound_weight=0.25)
     adgm = building.model()
     batch = building.batch_of(*building.batch(adgm, 2, 3), objective, building.seed(1))
+    batch = batch._replace(again=batch.seen + 0.1)
 
     def total(warmth):
         terms = loss.terms(adgm, batch, objective, building.seed(1), warmth=loss.Warmth(1.0, warmth))
@@ -441,7 +442,7 @@ def test_the_loss_weighs_its_terms():
         assert set(values) <= {t.name for t in terms}
         return loss.total(of_one, {"labelled": 2, "unlabelled": 3, "all": 5})
 
-    on_q_y = 10 * 5 + 4 * 19 + 0.5 * 13 + 3 * 17
+    on_q_y = 10 * 5 + 4 * 19 + 6 * 23 + 0.5 * 13 + 3 * 17
     of_bounds = 0.25 * 7 + 2 * 3 + 11
     np.testing.assert_allclose(total(1.0)[0], of_bounds + on_q_y, rtol=1e-6)
     np.testing.assert_allclose(total(0.1)[0], of_bounds + 0.1 * on_q_y, rtol=1e-6)
