@@ -233,8 +233,8 @@ def test_the_rows_of_a_call_are_those_of_its_steps():
 def test_a_batch_is_a_function_of_the_step_alone():
     arrays, taken = batches()
     later, first, again = (take(arrays, taken, step) for step in (9, 2, 9))
-    assert later.observed is later.propagated is None
-    given = [batch._replace(observed=batch.y, propagated=batch.y) for batch in (later, again, first)]
+    assert later.observed is later.propagated is later.again is None
+    given = [batch._replace(observed=batch.y, propagated=batch.y, again=batch.y) for batch in (later, again, first)]
     for value, same, other in zip(*given, strict=True):
         np.testing.assert_array_equal(value, same)
         assert not np.array_equal(value, other)
