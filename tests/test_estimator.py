@@ -270,6 +270,7 @@ def test_patience_ends_training_that_gains_nothing(data, capsys):
     assert "180 labelled" in out.out and "step 5/2000" in out.out
 
 
+@pytest.mark.slow
 def test_a_bar_is_shown_in_a_notebook(data, monkeypatch, capsys):
     import sys
     X, _, known = data

@@ -82,6 +82,7 @@ def test_naive_model_computes_the_same_weights(row):
                                rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_measurement_has_the_figures_of_its_cases(monkeypatch):
     monkeypatch.setattr(measure, "SECONDS_A_TURN", 0.01)
     monkeypatch.setattr(measure, "PRODUCT", counting.Product(50, 20, 20, False, False))

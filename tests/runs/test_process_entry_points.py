@@ -47,7 +47,7 @@ def test_ends_well_and_quietly(digits, entry):
     assert ends[entry].err == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_export_that_is_stopped_leaves_nothing(digits, number):
     folder = digits[0] / "run" / "export"
     before = sorted(folder.iterdir())

@@ -84,6 +84,7 @@ def test_weights_spoilt_by_the_last_step_are_no_result(tmp_path):
     assert not (tmp_path / "run" / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_format_is_evaluated_and_not_trained(run_dir):
     path = run_dir / "config.json"
     stored = json.loads(path.read_text())
@@ -172,9 +173,10 @@ def test_a_number_too_large_is_one_line(flags, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("flags", [["--hidden_units=2000000000"], ["--latent_dim=2000000000"],
-                                   ["--labelled_batch_size=2000000000"], ["--unlabelled_batch_size=2000000000"],
-                                   ["--num_samples=2000000000"]])
+@pytest.mark.parametrize("flags", [
+    ["--hidden_units=2000000000"], ["--unlabelled_batch_size=2000000000"],
+    *(pytest.param([f"--{name}=2000000000"], marks=pytest.mark.slow)
+      for name in ("latent_dim", "labelled_batch_size", "num_samples"))])
 def test_more_than_there_is_memory_for_is_one_line(flags, tmp_path):
     done = process.forked("train", *process.TINY, *process.PLAIN, *flags, "--run_dir=run", cwd=tmp_path)
     assert process.is_one_error(done), done

@@ -175,7 +175,8 @@ def assert_evaluation_sees_the_averages(built):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("name", [
+    name if name in ("adgm", "sdgm", "m2", "m1") else pytest.param(name, marks=pytest.mark.slow) for name in FAMILY])
 def test_every_row_trains(name):
     built = trainer(model=name, learning_rate=0.02, learning_rate_schedule="constant")
     first, _ = built.train(10)
