@@ -35,3 +35,12 @@ def parse(monkeypatch):
         return config.given_flags(values)
 
     return given
+
+
+@pytest.fixture
+def eagerly():
+    """Saves the time to compile the loop, where a step or two are taken."""
+    import tensorflow as tf
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

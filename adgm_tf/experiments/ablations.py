@@ -5,8 +5,8 @@ from __future__ import annotations
 from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.outputs import Results
 
-_COMMON, _TERMS, _RECIPE, _POSTER = (f"ablations/{name}.txt" for name in ("flags", "terms", "recipe", "poster"))
-_THREE_TERMS = "--consistency=vat --consistency_weight=16 --entropy_weight=4 --balance_weight=16"
+_COMMON, _TERMS, _RATE, _CLASSIFIER, _RECIPE, _POSTER = (
+    f"ablations/{name}.txt" for name in ("flags", "terms", "rate", "classifier", "recipe", "poster"))
 _OF_RECIPE = {
     "recipe": "",
     "no_consistency": "--consistency=none",
@@ -24,26 +24,28 @@ _OF_RECIPE = {
     "shift": "--shift=2",
     "shift_invariance": "--shift=2 --invariance_weight=8",
 }
+# Flags, or the file of a part of the recipe.
 _OF_POSTER = {
     "poster": "",
     "poster_grey": "--binarization=none",
     "poster_normalization": "--normalization=batch",
-    "poster_rate": "--learning_rate=2e-3 --learning_rate_schedule=linear",
-    "poster_terms": _THREE_TERMS,
+    "poster_rate": _RATE,
+    "poster_terms": _TERMS,
     "poster_skip": "--model=sdgm",
-    "poster_depth_noise": "--classifier_units=1000,500,250,250,250 --classifier_noise=0.3",
+    "poster_depth_noise": _CLASSIFIER,
 }
 
 
-def _rows(changes: dict[str, str], *flagfiles: str) -> tuple[TableRow, ...]:
-    return tuple(TableRow(name, "ablations", (_COMMON, *flagfiles), tuple(flags.split()))
-                 for name, flags in changes.items())
+def _row(name: str, flagfiles: tuple[str, ...], change: str) -> TableRow:
+    if change.endswith(".txt"):
+        return TableRow(name, "ablations", (_COMMON, *flagfiles, change))
+    return TableRow(name, "ablations", (_COMMON, *flagfiles), tuple(change.split()))
 
 
-# The same terms on a classifier alone: the recipe without its generative part, with the recipe's alpha.
-_CLASSIFIER = TableRow("classifier_alone", "ablations", (_COMMON, _TERMS),
-                       ("--model=vat", "--classification_weight=600"))
-_ROWS = (*_rows(_OF_RECIPE, _TERMS, _RECIPE), _CLASSIFIER, *_rows(_OF_POSTER, _POSTER))
+_ROWS = (*(_row(name, (_TERMS, _RATE, _CLASSIFIER, _RECIPE), change) for name, change in _OF_RECIPE.items()),
+         # The same terms without a generative part, with the recipe's alpha.
+         _row("classifier_alone", (_TERMS, _RATE), "--model=vat --classification_weight=600"),
+         *(_row(name, (_POSTER,), change) for name, change in _OF_POSTER.items()))
 _CHANGED = tuple(row.name for row in _ROWS if row.name not in ("recipe", "poster"))
 
 EXPERIMENT = Experiment(

@@ -194,8 +194,8 @@ def classifier_terms(of: Forward) -> list[Term]:
 
 def _target(of: Forward) -> tfd.Categorical:
     """What the answer at a changed x is held to."""
-    kind = of.options.consistency_target
     options = of.options
+    kind = options.consistency_target
     needed = options.consistency == "vat" or options.interpolation_weight or options.invariance_weight
     if kind == "same" or not needed:
         return tfd.Categorical(logits=of.logits)

@@ -70,10 +70,8 @@ def virtual_adversarial(model: HasClasses, x: Float[tf.Tensor, "B D"], target: t
 
     Reference: Miyato et al. 2015, arXiv:1507.00677.
     """
-    fixed = tfd.Categorical(logits=tf.stop_gradient(target.logits_parameter()))
-
     def divergence(r):
-        return tf.reduce_mean(tfd.kl_divergence(fixed, noise.answer(model, x + r)), 0)
+        return invariance(model, x + r, target, noise)
 
     step = POWER_ITERATION_STEP * _unit(tf.random.stateless_normal(tf.shape(x), seed))
     with tf.GradientTape() as tape:

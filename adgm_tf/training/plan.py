@@ -72,12 +72,15 @@ def make(config: Config, splits: Splits) -> Plan:
     notes = [f"an epoch is {steps_per_epoch:g} steps: {examples:,} examples in batches of {batch}",
              f"alpha, the weight of a labelled example's classification term, is {alpha:g} ({how})"]
     notes += remarks(config)
+    propagates = _propagates(config, row, splits)
+    if propagates:
+        notes.append(f"propagation first looks for the neighbours of {len(splits.unlabelled):,} examples")
     if unused:
         notes.append(f"{config.model} does not use {', '.join(unused)}")
     if not has_classes:
         notes[1] = f"{config.model} has no y: labels, classification and consistency terms are not used"
     return Plan(labelled, unlabelled, steps_per_epoch, num_steps, splits.num_train, alpha,
-                _propagates(config, row, splits), bool(config.invariance_weight and row and row.q_y), tuple(notes))
+                propagates, bool(config.invariance_weight and row and row.q_y), tuple(notes))
 
 
 def _check_changes(config: Config, splits: Splits) -> None:

@@ -64,16 +64,12 @@ def test_a_constant_image_stays(value):
 
 
 @pytest.mark.parametrize("model", ["sdgm", "m2", "vat"])
-def test_q_sees_shifted_images_and_p_describes_them_as_they_are(model, monkeypatch):
+def test_q_sees_shifted_images_and_p_describes_them_as_they_are(model, monkeypatch, eagerly):
     """The loss is asked of the batch that was taken, but for what q sees of it."""
     built, asked = trainer(building.images(), model=model, shift=2, binarization="none"), []
     monkeypatch.setattr(built, "_gradients", lambda batch, *given: asked.append(batch) or built.loss_and_gradients(
         batch, *given))
-    tf.config.run_functions_eagerly(True)
-    try:
-        built.train(1)
-    finally:
-        tf.config.run_functions_eagerly(False)
+    built.train(1)
     seed = seeds.fold(built.seed, tf.constant(0, tf.int64), tf.constant(0))
     taken = built.batches.take(built.arrays, building.rows(built.batches, 0), tf.constant(0), seed)
     expected = augment.shifted(taken.seen, built.batches.image_shape, 2, seeds.fold(seed, seeds.Draw.SHIFT))
@@ -82,15 +78,11 @@ def test_q_sees_shifted_images_and_p_describes_them_as_they_are(model, monkeypat
     assert not np.array_equal(asked[0].seen, asked[0].x)
 
 
-def test_both_draws_are_of_the_same_examples_and_differ(monkeypatch):
+def test_both_draws_are_of_the_same_examples_and_differ(monkeypatch, eagerly):
     built, asked = trainer(building.images(), shift=2, invariance_weight=3.0, input_noise=0.1), []
     monkeypatch.setattr(built, "_gradients", lambda batch, *given: asked.append(batch) or built.loss_and_gradients(
         batch, *given))
-    tf.config.run_functions_eagerly(True)
-    try:
-        mean, _ = built.train(1)
-    finally:
-        tf.config.run_functions_eagerly(False)
+    mean, _ = built.train(1)
     seed = seeds.fold(built.seed, tf.constant(0, tf.int64), tf.constant(0))
     taken = built.batches.take(built.arrays, building.rows(built.batches, 0), tf.constant(0), seed)
     np.testing.assert_array_equal(asked[0].again, built.batches.changed(taken.seen, seeds.fold(seed, seeds.Draw.AGAIN)))
@@ -133,7 +125,26 @@ def test_the_answer_to_the_first_draw_is_held_fixed():
     assert np.any(of_again)
 
 
+@pytest.mark.parametrize("given", [dict(num_labels="all", num_unlabelled="0"), dict(num_labels="0"), dict(shift=50),
+                                   dict(shift=0, input_noise=0.3), dict(binarization="bernoulli")])
+def test_it_learns_whatever_examples_there_are(given, eagerly):
+    """Without unlabelled ones, without labels, shifted by more than an image, through noise alone, of binary pixels."""
+    built = trainer(building.images(), **(dict(shift=2, invariance_weight=3.0) | given))
+    mean, _ = built.train(2)
+    assert mean["invariance"] > 0
+    assert np.isfinite(list(mean.values())).all()
+    assert built.weights_are_finite()
+
+
+def test_images_that_come_in_blocks_are_shifted_alike():
+    means = [trainer(building.images(), shift=2, invariance_weight=3.0, resident=resident).train(2)[0]
+             for resident in ("true", "false")]
+    assert means[0] == means[1]
+
+
 @pytest.mark.parametrize(("given", "message"), [
+    (dict(model="m2", features_run="RUN", shift=2), "shift=2: needs images, and the features of an m1 are none; 0 "
+                                                    "leaves it out"),
     (dict(shift=2), "shift=2: needs images, and the examples of moons are none; 0 leaves it out"),
     (dict(invariance_weight=1.0), "invariance_weight=1: needs a shift or an input_noise above 0, or an example is the "
                                   "same twice")])

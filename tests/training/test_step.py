@@ -32,14 +32,6 @@ def trainer(src=None, **given):
     return built
 
 
-@pytest.fixture
-def eagerly():
-    """Saves the time to compile the loop, where a step or two are taken."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def whole_batch(built):
     return built.batches.take(built.arrays, building.rows(built.batches, 0), tf.constant(0), built.seed)
 
