@@ -120,8 +120,15 @@ def kl_per_unit(kl: dict[str, np.ndarray]) -> np.ndarray:
     return drawn(figure)
 
 
-def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
-    """Draws the mean of each curve over its runs, and a band from the least to the greatest, on a logarithmic scale."""
+def curves(lines: Sequence[Curve], xlabel: str, ylabel: str, xscale: str = "linear") -> np.ndarray:
+    """Draws the mean of each curve over its runs, and a band from the least to the greatest, on a logarithmic scale.
+
+    Args:
+      lines: the curves.
+      xlabel: what x is.
+      ylabel: what the values are.
+      xscale: linear, or log where x are a few numbers, which are then marked.
+    """
     from matplotlib import ticker
     figure, axes = new_axes(8, 5.5 + 0.25 * max(0, len(lines) - MOST_LINES))
     for line in lines:
@@ -130,7 +137,13 @@ def curves(lines: Sequence[Curve], xlabel: str, ylabel: str) -> np.ndarray:
         axes.plot(line.x, line.values.mean(0), color=color, linestyle=("-", "--")[line.style], label=name,
                   marker="o" if len(line.x) <= MOST_MARKED else None)
         axes.fill_between(line.x, line.values.min(0), line.values.max(0), color=color, alpha=0.2, linewidth=0)
-    axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log", xlim=(0, None))
+    axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log", xscale=xscale)
+    if xscale == "log":
+        marks = sorted({x for line in lines for x in line.x})
+        axes.set_xticks(marks, [f"{x:,.0f}" for x in marks], minor=False)
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+    else:
+        axes.set_xlim(0, None)
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5, 7), numticks=12))
     axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(ticker.NullFormatter())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adgm_tf.experiments import ablations, corners, few_labels, search, table1
+from adgm_tf.experiments import ablations, corners, few_labels, labels, search, table1
 from adgm_tf.experiments.definitions import Experiment, TableRow
 from adgm_tf.experiments.outputs import Benchmark, Curves, Kept, Results
 
@@ -44,5 +44,5 @@ _OTHERS = (
                         Benchmark("benchmark/against.json", table="against"))),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in (
-    *table1.EXPERIMENTS, corners.CORNERS, corners.BEST_DEEP, ablations.EXPERIMENT, search.EXPERIMENT,
-    few_labels.EXPERIMENT, *_OTHERS)}
+    *table1.EXPERIMENTS, corners.CORNERS, corners.BEST_DEEP, ablations.EXPERIMENT, labels.EXPERIMENT,
+    search.EXPERIMENT, few_labels.EXPERIMENT, *_OTHERS)}

@@ -227,7 +227,7 @@ def markdown(lines: Sequence[dict[str, Any]], published: Mapping[str, str] = Map
     rows = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     for row, group in table.groupby("row", sort=False):
         steps = " ".join(f"{s:,}" for s in sorted(set(group["steps"].dropna()))) or "-"
-        cells = [_mean_and_deviation(group[column].dropna()) for column in shown]
+        cells = [mean_and_deviation(group[column].dropna()) for column in shown]
         of_others = [published.get(row, "-")] if published else []
         marked = f"{row} {MARK}" if _is_of_old(group) else row
         rows.append(f"| {' | '.join([marked, *of_others, str(len(group)), steps, *cells])} |")
@@ -266,7 +266,8 @@ def _read_circumstances(path: os.PathLike | str) -> list[Any]:
     raise errors.UserError(f"csv={path}: {beside.name} beside it cannot be read ({reason})")
 
 
-def _mean_and_deviation(values: pd.Series) -> str:
+def mean_and_deviation(values: pd.Series) -> str:
+    """Returns the mean of the values and, of more than one, their standard deviation; a dash of none."""
     if values.empty:
         return "-"
     return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
