@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from adgm_tf.experiments import conducting
+from adgm_tf.experiments.by_number import ByNumber
 from adgm_tf.experiments.listing import EXPERIMENTS
 from adgm_tf.experiments.outputs import Curves, Results, Units
 from adgm_tf.experiments.planning import Selection
@@ -27,7 +28,7 @@ def here(tmp_path, monkeypatch):
 
 def pictures_of(experiment):
     for output in experiment.outputs:
-        if isinstance(output, Curves):
+        if isinstance(output, Curves | ByNumber):
             yield LAUNCH / output.png
         if isinstance(output, Units):
             yield from (path.with_suffix(".png") for path in (LAUNCH / output.folder).glob("*.json"))
@@ -72,7 +73,7 @@ def test_every_table_with_a_mark_is_made():
         if isinstance(output, Results):
             made |= {(output.csv.split("/")[0], name) for name, there in (
                 ("results", True), ("comparisons", output.comparisons), ("earlier", output.earlier),
-                ("beside", output.beside)) if there}
+                ("beside", output.beside), ("by_number", isinstance(output, ByNumber))) if there}
         if isinstance(output, Curves) and output.reached:
             made.add((output.csv.split("/")[0], "reached"))
         if getattr(output, "table", False):
