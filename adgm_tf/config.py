@@ -135,7 +135,7 @@ def read(run_dir: os.PathLike | str) -> Config:
         if stored.get("features_run"):
             stored["features_run"] = _from_here(path.parent.resolve() / stored["features_run"])
         if isinstance(stored.get("class_prior"), list):
-            stored["class_prior"] = options.shown(tuple(stored["class_prior"])) or "uniform"
+            stored["class_prior"] = options.shown(tuple(stored["class_prior"])) or options.UNIFORM
         types = {f.name: f.type for f in dataclasses.fields(Config)}
         return Config(**{k: tuple(v) if types.get(k) in options.ELEMENT else v for k, v in stored.items()})
     except (ValueError, TypeError, AttributeError, errors.UserError) as error:
@@ -170,8 +170,9 @@ def check_can_go_on(run_dir: os.PathLike | str) -> None:
 def resume(stored: Config, given: Mapping[str, Any]) -> Config:
     """Returns `stored` with those of the `given` fields that a resumed run may change: those that affect no result.
 
-    Where the learning rate does not depend on it, a run may also become longer. `features_run` may name another place:
-    whether it holds the same weights is asked of the weights.
+    Where nothing on the way depends on it, a run may also become longer, and without validation examples it may be
+    evaluated at other steps. `features_run` may name another place: whether it holds the same weights is asked of the
+    weights.
 
     Raises:
       UserError: a given field would make it another run; the message names every such field.
@@ -180,21 +181,29 @@ def resume(stored: Config, given: Mapping[str, Any]) -> Config:
         given = {**given, "num_epochs": 0.0}
     if given.get("features_run"):
         given = {**given, "features_run": _from_here(given["features_run"])}
-    if given.get("class_prior") == "labels" and stored.class_prior != "uniform":
+    if given.get("class_prior") == options.LABELS and stored.class_prior != options.UNIFORM:
         # A run stores what the shares of its labels came to.
         given = {**given, "class_prior": stored.class_prior}
     changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
     frozen = {f.name for f in dataclasses.fields(Config) if f.metadata["affects"] == RESULT}
     if stored.features_run:
         frozen -= {"features_run"}
-    if stored.learning_rate_schedule not in ("cosine", "linear"):
+    if not _depends_on_length(stored):
         frozen -= {"num_steps", "num_epochs"}
+    if not stored.num_valid:
+        frozen -= {"eval_every"}
     different = [f"{k} is {options.shown(getattr(stored, k))}, not {options.shown(v)}" for k, v in changed.items()
                  if k in frozen]
     if different:
         raise errors.UserError(f"run_dir={given.get('run_dir', stored.run_dir)}: holds a run of another "
                                f"configuration: {'; '.join(different)}")
     return dataclasses.replace(stored, **changed)
+
+
+def _depends_on_length(stored: Config) -> bool:
+    """Whether the learning rate, the radius or the weight of propagation takes its course over the steps of the run."""
+    radius = stored.consistency == "vat" and stored.consistency_radius_start != 1
+    return stored.learning_rate_schedule in ("cosine", "linear") or radius or stored.propagation_weight > 0
 
 
 def same(one: Config, other: Config, *kinds: str) -> bool:

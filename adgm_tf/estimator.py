@@ -168,7 +168,10 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         return model.bound(self._rows(X))
 
     def novelty(self, X: Any) -> np.ndarray:
-        """Returns the share of training rows whose bound is above that of each row [N]: near 1 is unlike them."""
+        """Returns the share of rows of training whose bound is above that of each row [N]: near 1 is unlike them.
+
+        With 100 or more validation rows, those stand in for the rows of training.
+        """
         model = self._fitted()
         return model.novelty(self._rows(X))
 

@@ -16,6 +16,8 @@ RESULT, MEASUREMENT, NOTHING = "result", "measurement", "nothing"
 # Which systems use an option: rows of the family, the classifiers by name, what is fitted at once.
 FAMILY, NOT_LADDER, TRAINED = ("family",), ("family", "vat"), ("family", "vat", "ladder")
 ALL = (*TRAINED, "fitted")
+# Words for p(y): as many as there are classes, or by the labels given.
+UNIFORM, LABELS = "uniform", "labels"
 # What it is to give one to a system that does not use it: rows of a table share files of options.
 ERROR, REMARK = "error", "remark"
 LARGEST_NUMBER = 1e30
@@ -129,7 +131,7 @@ class ModelOptions:
                                         choices=("narrow", "wide"))
     features_run: str = family_option("", "Run directory of an m1 on the same data, whose z takes the place of x: the "
                                       "second stage of M1+M2.")
-    class_prior: str = family_option("uniform", "p(y): uniform, labels (their smoothed shares), or one probability a "
+    class_prior: str = family_option(UNIFORM, "p(y): uniform, labels (their smoothed shares), or one probability a "
                                      "class with commas between.")
     compute_dtype: str = option("float32", "Type of the matrix products: bfloat16 is faster where the processor has "
                                 "it; weights, densities and sums stay in float32.", choices=("float32", "bfloat16"))
@@ -165,7 +167,8 @@ class ObjectiveOptions:
     classification_beta: float = layer_option(1.0, "beta of alpha = beta N / N_labelled.", minimum=0)
     kl_warmup_steps: int = family_option(0, "Steps over which the weight of the KL terms grows from 0 to 1.", minimum=0)
     weight_prior: bool = option(True, "Add -log N(weights|0,1) / N to the loss.")
-    consistency: str = option("vat", "Consistency term on q(y|a,x).", choices=("none", "vat"))
+    consistency: str = not_ladder_option("vat", "Consistency term on q(y|a,x).", choices=("none", "vat"),
+                                         in_vain=REMARK)
     consistency_weight: float = not_ladder_option(4.0, "Weight of the consistency term.", minimum=0)
     consistency_radius: float = not_ladder_option(1.5, "Length of the virtual adversarial direction, in units of x.",
                                                   minimum=0)
@@ -243,7 +246,8 @@ class RunOptions:
                            "result. auto is false for npy: data of more than a quarter of the memory.",
                            choices=("auto", "true", "false"), affects=NOTHING)
     steps_per_call: int = option(100, "Training steps in one call of the compiled loop.", minimum=1, affects=NOTHING)
-    eval_every: int = option(600, "Steps between two evaluations.", minimum=1, affects=NOTHING)
+    eval_every: int = option(600, "Steps between two evaluations, of which the validation set takes the best weights; "
+                             "without one it affects nothing.", minimum=1)
     checkpoint_every: int = option(600, "Steps between two checkpoints.", minimum=1, affects=NOTHING)
     patience: int = option(0, "Evaluations on the validation set without a better one after which training ends; 0 "
                            "takes all steps.", minimum=0)
@@ -272,6 +276,23 @@ ELEMENT = {"tuple[int, ...]": int, "tuple[float, ...]": float, "tuple[str, ...]"
 def shown(value: Any) -> str:
     """Returns a value as it is written in a flag."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def class_probabilities(given: str, num_classes: int) -> tuple[float, ...]:
+    """Returns p(y) [C] of `--class_prior` with numbers in it.
+
+    Raises:
+      UserError: they are no probabilities of C classes.
+    """
+    try:
+        found = [float(p) for p in given.split(",")]
+    except ValueError:
+        raise errors.UserError(f"class_prior={given}: must be {UNIFORM}, {LABELS}, or a number a class") from None
+    if len(found) != num_classes:
+        raise errors.UserError(f"class_prior={given}: has {len(found)} numbers, for {num_classes} classes")
+    if not all(p > 0 for p in found) or not abs(sum(found) - 1) <= 1e-4:
+        raise errors.UserError(f"class_prior={given}: every probability must be above 0, and their sum 1")
+    return tuple(p / sum(found) for p in found)
 
 
 def check_fields(options: Any) -> None:

@@ -1,6 +1,6 @@
 # Sourced by the other scripts: makes .venv if need be, installs the package into it, and sets ROOT and PYTHON.
-# EXTRA names extras to install too, such as test or test,export; $PYTHON chooses the Python that makes the environment, the
-# newest of those that will do if it names none; $VENV where it goes.
+# EXTRA names extras to install too, such as test or test,export; $PYTHON chooses the Python that makes the environment,
+# the newest of those that will do if it names none; $VENV where it goes.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${VENV:-$ROOT/.venv}"
@@ -30,7 +30,8 @@ PYTHON="$VENV/bin/python"
 stamp="$VENV/.installed-${EXTRA:-package}"
 if [ -z "$(find "$VENV" -maxdepth 1 -name ".installed-${EXTRA:-*}" -newer "$ROOT/setup.py" 2>/dev/null)" ]; then
   echo "installing adgm_tf into $VENV"
-  if ! "$PYTHON" -m pip install --disable-pip-version-check --editable "$ROOT${EXTRA:+[$EXTRA]}" >"$VENV/install.log" 2>&1; then
+  if ! "$PYTHON" -m pip install --disable-pip-version-check --editable "$ROOT${EXTRA:+[$EXTRA]}" \
+      >"$VENV/install.log" 2>&1; then
     tail -n 20 "$VENV/install.log" >&2
     echo "error: pip could not install adgm_tf; the whole of what it said is in $VENV/install.log" >&2
     exit 2

@@ -8,5 +8,6 @@ workers=""
 for ((i = 0; i < NUM_WORKERS; i++)); do
   workers+="${workers:+, }\"${WORKER_HOST/\%d/$i}:${WORKER_PORT:-2222}\""
 done
-export TF_CONFIG="{\"cluster\": {\"worker\": [$workers]}, \"task\": {\"type\": \"worker\", \"index\": $JOB_COMPLETION_INDEX}}"
+task="{\"type\": \"worker\", \"index\": $JOB_COMPLETION_INDEX}"
+export TF_CONFIG="{\"cluster\": {\"worker\": [$workers]}, \"task\": $task}"
 exec "${PYTHON:-python3}" -m adgm_tf.train --strategy=multi_worker "$@"

@@ -235,9 +235,10 @@ def test_every_option_says_what_it_affects():
     assert affecting(config_lib.RESULT, config_lib.MEASUREMENT, config_lib.NOTHING) == list(FIELDS)
     assert {f.name for f in affecting(config_lib.MEASUREMENT)} == {
         "num_eval_samples", "classifier", "eval_batch_size", "calibration_folds"}
-    for name in ("xla", "compute_dtype", "tf32", "num_steps", "num_epochs", "seed", "split_seed"):
+    for name in ("xla", "compute_dtype", "tf32", "num_steps", "num_epochs", "seed", "split_seed", "eval_every",
+                 "patience"):
         assert name in {f.name for f in affecting(config_lib.RESULT)}
-    for name in ("data_dir", "run_dir", "strategy", "devices", "track_test", "eval_every"):
+    for name in ("data_dir", "run_dir", "strategy", "devices", "track_test"):
         assert name in {f.name for f in affecting(config_lib.NOTHING)}
 
 
@@ -258,8 +259,9 @@ def test_a_resumed_run_may_change_what_affects_no_result(field):
 @pytest.mark.parametrize("field", affecting(config_lib.RESULT), ids=lambda f: f.name)
 def test_a_resumed_run_may_not_become_another(field):
     value = OTHERS[field.name]
+    stored = Config(num_valid=100) if field.name == "eval_every" else Config()
     with pytest.raises(errors.UserError) as caught:
-        config_lib.resume(Config(), {field.name: value, "run_dir": "there"})
+        config_lib.resume(stored, {field.name: value, "run_dir": "there"})
     shown = os.path.relpath(value) if field.name == "features_run" else as_text(value)
     assert str(caught.value) == ("run_dir=there: holds a run of another configuration: "
                                  f"{field.name} is {as_text(field.default)}, not {shown}")
@@ -282,6 +284,24 @@ def test_the_length_of_a_cosine_schedule_is_part_of_the_run(given):
         config_lib.resume(Config(learning_rate_schedule="cosine"), given)
     for schedule in ("constant", "staircase"):
         config_lib.resume(Config(learning_rate_schedule=schedule), given)
+
+
+@pytest.mark.parametrize(("options", "depends"), [
+    (dict(consistency_radius_start=2.0), True), (dict(propagation_weight=4.0), True),
+    (dict(consistency_radius_start=2.0, consistency="none"), False), (dict(kl_warmup_steps=10), False)])
+def test_what_takes_its_course_over_the_steps_fixes_their_number(options, depends):
+    stored = Config(learning_rate_schedule="constant", **options)
+    if not depends:
+        config_lib.resume(stored, dict(num_steps=9))
+        return
+    with pytest.raises(errors.UserError, match=r"num_steps is .*, not 9"):
+        config_lib.resume(stored, dict(num_steps=9))
+
+
+def test_the_steps_of_evaluation_are_free_where_nothing_is_chosen_by_them():
+    config_lib.resume(Config(num_valid=0), dict(eval_every=7))
+    with pytest.raises(errors.UserError, match=r"eval_every is 600, not 7"):
+        config_lib.resume(Config(num_valid=100), dict(eval_every=7))
 
 
 def test_near_names_come_first():

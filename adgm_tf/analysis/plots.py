@@ -22,7 +22,10 @@ ACTIVE_NATS = 0.01
 
 
 class Curve(NamedTuple):
-    """Values [runs, n] at x [n]; curves of one `colour` or one `style` (small numbers) belong together."""
+    """Values [runs, n] at x [n], NaN where a run has none.
+
+    Curves of one `colour` or one `style`, small numbers, belong together.
+    """
 
     name: str
     x: np.ndarray
@@ -133,10 +136,12 @@ def curves(lines: Sequence[Curve], xlabel: str, ylabel: str, xscale: str = "line
     figure, axes = new_axes(8, 5.5 + 0.25 * max(0, len(lines) - MOST_LINES))
     for line in lines:
         color, runs = f"C{line.colour % 10}", len(line.values)
-        name = line.name + (f" ({runs} runs)" if runs > 1 else "")
-        axes.plot(line.x, line.values.mean(0), color=color, linestyle=("-", "--")[line.style], label=name,
+        most = "up to " if np.isnan(line.values).any() else ""
+        name = line.name + (f" ({most}{runs} runs)" if runs > 1 else "")
+        axes.plot(line.x, np.nanmean(line.values, 0), color=color, linestyle=("-", "--")[line.style], label=name,
                   marker="o" if len(line.x) <= MOST_MARKED else None)
-        axes.fill_between(line.x, line.values.min(0), line.values.max(0), color=color, alpha=0.2, linewidth=0)
+        axes.fill_between(line.x, np.nanmin(line.values, 0), np.nanmax(line.values, 0), color=color, alpha=0.2,
+                          linewidth=0)
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log", xscale=xscale)
     if xscale == "log":
         marks = sorted({x for line in lines for x in line.x})

@@ -64,11 +64,11 @@ def _errors(lines: pd.DataFrame, system: str, number: int) -> pd.Series:
 
 
 def curves(lines: pd.DataFrame, systems: Sequence[str]) -> list[plots.Curve]:
-    """Returns a curve a system: its errors against the numbers, of the splits and seeds that have all of these."""
+    """Returns a curve a system: its errors against the numbers, a row of values a split and seed."""
     drawn = []
     for colour, system in enumerate(systems):
         values = lines[lines["system"] == system].pivot(index="number", columns=["split_seed", "seed"], values=ERROR)
-        values = values.dropna(how="all").dropna(axis=1)
+        values = values.dropna(how="all")
         if not values.empty:
             drawn.append(plots.Curve(system, values.index.to_numpy(float), values.to_numpy(float).T, colour))
     return drawn

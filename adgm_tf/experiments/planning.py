@@ -15,8 +15,8 @@ from adgm_tf.experiments.outputs import Places, Results
 from adgm_tf.host import errors, files
 
 RUNS = pathlib.Path("runs")
-# Several replicas have statistics of their own in batch normalisation and in the shares of the classes, so that these
-# make another experiment, whatever a run that goes on may change.
+# Each replica draws noise of its own, so that another number of them makes another experiment, though a run may go on
+# with it.
 _REPLICAS = ("strategy", "devices")
 _NAMED = {"run_dir": "the experiment names the run directories", "split_seed": "--split names the labels"}
 _OWN = ("data_dir", "seed", "num_steps")

@@ -9,7 +9,7 @@ from adgm_tf.model import densities, engine, trunks
 from adgm_tf.model.contract import ExampleSpec, Features
 from adgm_tf.model.family import FAMILY
 from adgm_tf.model.trunks import Trunk
-from adgm_tf.options import ModelOptions
+from adgm_tf.options import UNIFORM, ModelOptions, class_probabilities
 
 
 def build(options: ModelOptions, spec: ExampleSpec, features: Features | None = None, *,
@@ -41,13 +41,7 @@ def build(options: ModelOptions, spec: ExampleSpec, features: Features | None = 
 
 def _prior(options: ModelOptions, num_classes: int) -> tuple[float, ...]:
     """p(y) [C] as numbers; empty if it is uniform."""
-    if options.class_prior == "uniform":
-        return ()
-    prior = tuple(float(p) for p in options.class_prior.split(","))
-    if len(prior) != num_classes:
-        raise errors.UserError(f"class_prior={options.class_prior}: has {len(prior)} numbers, for {num_classes} "
-                               "classes")
-    return tuple(p / sum(prior) for p in prior)
+    return () if options.class_prior == UNIFORM else class_probabilities(options.class_prior, num_classes)
 
 
 def likelihood(options: ModelOptions, spec: ExampleSpec) -> densities.Density:

@@ -214,7 +214,12 @@ class GenerativeModel(tf.Module):
         given = {"z": _over_samples(z), "y": None if y is None else y[None, :, None]}
         if "a" in self.row.p_x:
             p_a = self._p_a(given)
-            given["a"] = p_a.mean() if seed is None else p_a.sample(seed=seed)
+            if seed is None:
+                given["a"] = p_a.mean()
+            else:
+                # The prior is one for all examples, and each draws an a of its own.
+                shape = [tf.shape(z)[0]] if self.row.p_a == "" else []
+                given["a"] = tf.reshape(p_a.sample(shape, seed=seed), [1, -1, 1, self.sizes.auxiliary_dim])
         return self.render(self._of("p_x", given).mean()[0, :, 0])
 
     def encode(self, x: Float[tf.Tensor, "B D"], y: Int[tf.Tensor, " B"] | None = None) -> Encoding:

@@ -58,7 +58,7 @@ def virtual_adversarial(model: HasClasses, x: Float[tf.Tensor, "B D"], target: t
                         seed: tf.Tensor, *, radius: tf.Tensor | float) -> Float[tf.Tensor, " B"]:
     """mean_K KL( stop(target) || q(y|a',x+r) ), |r| = radius the virtual adversarial direction [B], nats.
 
-    r follows the gradient of the same divergence at a small random step: one power iteration.
+    r follows the gradient of the same divergence at a random step of length 1, in units of x: one power iteration.
 
     Args:
       model: sees x + r with the same noise of a.

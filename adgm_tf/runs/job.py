@@ -125,11 +125,14 @@ def _train(trainer: Trainer, splits: splits_lib.Splits, write_dir: pathlib.Path,
         record = record_lib.Record(write_dir, trainer.step)
         record_lib.describe_run(record, config, notes)
     answers = evaluator.of(trainer.model, splits.prepared, config)
+    validation = Validation(trainer, answers, splits, kept, write=lambda step, found: record.add("valid", step, found),
+                            track_test=config.track_test, patience=config.patience)
     with Interrupts() as interrupts:
         try:
             profiler = loop.Profiler(str(write_dir / "train"), config.profile_steps)
-            actions = _actions(trainer, splits, kept, record, answers)
-            spent = loop.train(trainer, actions, interrupts, profiler, seconds=record.seconds)
+            actions = _actions(trainer, splits, kept, record, validation)
+            spent = (loop.Spent(record.seconds, 0.0, stopped_early=True) if _has_waited(trainer, validation) else
+                     loop.train(trainer, actions, interrupts, profiler, seconds=record.seconds))
         except loop.Interrupted as stop:
             kept.save()
             stop.run_dir = config.run_dir
@@ -168,15 +171,19 @@ def _restore(trainer: Trainer, kept: checkpoints.Checkpoints) -> None:
         raise errors.UserError(f"num_steps={trainer.plan.num_steps}: the run has taken {trainer.step} steps already")
 
 
+def _has_waited(trainer: Trainer, validation: Validation) -> bool:
+    """Whether the run, as it was found, has ended early already and was cut off before its results were measured."""
+    before_the_end = trainer.step < trainer.plan.num_steps
+    return trainer.any_worker(before_the_end and validation.has_waited(trainer.step))
+
+
 def _actions(trainer: Trainer, splits: splits_lib.Splits, kept: checkpoints.Checkpoints, record: record_lib.Record,
-             answers: Evaluator) -> list[loop.Action]:
+             validation: Validation) -> list[loop.Action]:
     """What happens between the calls of the loop, in order."""
     config = trainer.config
-    validation = Validation(trainer, answers, splits, kept, write=lambda step, found: record.add("valid", step, found),
-                            track_test=config.track_test, patience=config.patience)
     actions = [loop.Action(config.eval_every, validation), loop.Action(None, record_lib.TermsWritten(record)),
                loop.Action(None, Progress(trainer, config.steps_per_call, validation.last)),
-               loop.Action(config.eval_every, record_lib.Pictures(record, trainer, answers, splits))]
+               loop.Action(config.eval_every, record_lib.Pictures(record, trainer, validation.evaluator, splits))]
     return [*actions, loop.Action(config.checkpoint_every, lambda event: kept.save())]
 
 

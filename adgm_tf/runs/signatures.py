@@ -22,7 +22,7 @@ from adgm_tf.runs.answers import Answers
 from adgm_tf.runs.columns_graph import ColumnsGraph
 from adgm_tf.training.systems import Model
 
-NOT_BYTES = "images: every pixel is 0 or 1; images come as uint8 from 0 to 255, not as real numbers in [0, 1]"
+NOT_BYTES = "images: no pixel is above 1; images come as uint8 from 0 to 255, not as real numbers in [0, 1]"
 DEFAULT, BYTES, CELLS, BOUND = "serving_default", "classify_bytes", "classify_cells", "bound"
 
 Tensors = Mapping[str, tf.Tensor]
@@ -204,11 +204,14 @@ def _with_described(prepared: tuple[tf.Tensor, ...] | list[tf.Tensor]) -> tuple[
 
 
 def _checked(x: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Examples of that shape; images given as real numbers, which become 0 and 1 as bytes, are refused."""
+    """Examples of that shape; images given as real numbers, which become 0 and 1 as bytes, are refused.
+
+    Images that are black throughout pass: they are the same either way.
+    """
     x = tf.ensure_shape(x, [None, *shape])
     if x.dtype != tf.uint8:
         return x
-    given_as_bytes = (tf.reduce_max(tf.cast(x, tf.int32)) > 1) | (tf.shape(x)[0] == 0)
+    given_as_bytes = tf.not_equal(tf.reduce_max(tf.cast(x, tf.int32)), 1)
     with tf.control_dependencies([tf.debugging.Assert(given_as_bytes, [NOT_BYTES])]):
         return tf.identity(x)
 

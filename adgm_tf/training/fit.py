@@ -28,10 +28,12 @@ def prepare(config: Config, splits: Splits, strategy: tf.distribute.Strategy | N
       features: makes what stands between the examples and the model, inside the scope of the strategy.
 
     Raises:
-      UserError: options and data do not go together, or the machine cannot hold the model.
+      UserError: options and data do not go together, the batches do not divide by the replicas, or the machine cannot
+        hold the model.
     """
     strategy = strategy or tf.distribute.get_strategy()
     planned = plan.make(config, splits)
+    plan.check_divides(planned, strategy.num_replicas_in_sync)
     memory.check(config, splits)
     with strategy.scope():
         before = features()

@@ -83,7 +83,21 @@ def make(config: Config, splits: Splits) -> Plan:
                 propagates, bool(config.invariance_weight and row and row.q_y), tuple(notes))
 
 
+def check_divides(planned: Plan, replicas: int) -> None:
+    """Makes sure that every replica has as many examples of a batch as the others.
+
+    Raises:
+      UserError: a batch does not divide.
+    """
+    for name in ("labelled_batch_size", "unlabelled_batch_size"):
+        if (size := getattr(planned, name)) % replicas:
+            raise errors.UserError(f"{name}={size}: must divide by the {replicas} replicas")
+
+
 def _check_changes(config: Config, splits: Splits) -> None:
+    if config.features_run and splits.spec.is_table:
+        raise errors.UserError(f"features_run={config.features_run}: needs images or vectors, and {config.dataset} is "
+                               "a table, whose columns p(x|.) describes one by one")
     if config.shift and (config.features_run or not splits.is_image):
         what = "the features of an m1" if config.features_run else f"the examples of {config.dataset}"
         raise errors.UserError(f"shift={config.shift}: needs images, and {what} are none; 0 leaves it out")

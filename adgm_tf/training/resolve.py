@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from adgm_tf import options
 from adgm_tf.config import Config
 from adgm_tf.data import prior
 from adgm_tf.data.splits import Splits
@@ -41,10 +42,10 @@ def resolve(config: Config, splits: Splits, given: Collection[str] = ()) -> Conf
         units = config.hidden_units if "hidden_units" in given else UNITS
         chosen = {k: v for k, v in preset(config.model, splits, units).items() if k not in given}
         config = dataclasses.replace(config, **chosen, preset="auto")
-    if config.class_prior == prior.UNIFORM:
+    if config.class_prior == options.UNIFORM:
         return config
     probs = prior.probabilities(config.class_prior, splits.labelled.y, splits.num_classes)
-    if config.class_prior != prior.LABELS:
+    if config.class_prior != options.LABELS:
         return config
     return dataclasses.replace(config, class_prior=",".join(f"{p:.9g}" for p in probs))
 

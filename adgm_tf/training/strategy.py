@@ -17,15 +17,10 @@ def make(config: Config) -> tf.distribute.Strategy:
     """Returns the strategy; to be called before TensorFlow does anything else.
 
     Raises:
-      UserError: a named device does not exist, TF_CONFIG is missing, or the batches do not divide by the replicas.
+      UserError: a named device does not exist, or TF_CONFIG is missing.
     """
     tf.config.experimental.enable_tensor_float_32_execution(config.tf32)
-    strategy = _make(config)
-    replicas = strategy.num_replicas_in_sync
-    for name in ("labelled_batch_size", "unlabelled_batch_size"):
-        if getattr(config, name) % replicas:
-            raise errors.UserError(f"{name}={getattr(config, name)}: must divide by the {replicas} replicas")
-    return strategy
+    return _make(config)
 
 
 def _make(config: Config) -> tf.distribute.Strategy:

@@ -98,8 +98,11 @@ class Validation:
         if not len(self.splits.valid):
             return False
         self.keeper.save_if_best(values["error_percent"] if "error_percent" in values else -values["bound_nats"])
-        waited = event.step - self.keeper.best_step
-        return 0 < self.patience * self.trainer.config.eval_every <= waited
+        return self.has_waited(event.step)
+
+    def has_waited(self, step: int) -> bool:
+        """Whether no evaluation of the last `patience` before a step was better than one before them."""
+        return 0 < self.patience * self.trainer.config.eval_every <= step - self.keeper.best_step
 
     def _measure(self, watched: Mapping[str, Examples]) -> dict[str, float]:
         values = {}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adgm_tf.analysis import plots
 from adgm_tf.experiments import by_number, outputs, tables
 from adgm_tf.experiments.listing import EXPERIMENTS
 
@@ -25,14 +26,15 @@ def test_a_row_a_system_and_a_column_a_number(lines):
         f"| one | 5.00 ± {np.std([4, 6], ddof=1):.2f} | 1.50 ± {np.std([1, 2], ddof=1):.2f} |", "| other | 8.00 | - |"]
 
 
-def test_a_curve_is_of_the_runs_that_have_every_number(lines):
+def test_a_curve_is_of_the_runs_of_a_system(lines):
     one, other = by_number.curves(lines, ["one", "other", "none"])
     np.testing.assert_array_equal(one.x, [20, 1000])
     np.testing.assert_array_equal(one.values, [[4, 1], [6, 2]])
     np.testing.assert_array_equal(other.values, [[8]])
     assert (one.colour, other.colour) == (0, 1)
     short = by_number.curves(lines.iloc[:-2], ["one"])[0]
-    np.testing.assert_array_equal(short.values, [[4, 1]])
+    np.testing.assert_array_equal(short.values, [[4, 1], [6, np.nan]])
+    assert plots.curves([short], "labels", "error, %", xscale="log").shape[2] == 3
 
 
 def test_the_picture_and_the_tables_are_made_of_the_file(tmp_path):

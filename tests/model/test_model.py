@@ -10,7 +10,7 @@ from building import A, C, D, Z
 from adgm_tf.config import Config
 from adgm_tf.host import errors
 from adgm_tf.model import construction, densities, engine, seeds
-from adgm_tf.model.family import FAMILY
+from adgm_tf.model.family import FAMILY, Row
 from adgm_tf.objectives import estimates
 from adgm_tf.training import plan
 
@@ -108,6 +108,15 @@ def test_generation_with_a_seed_draws_a_where_x_depends_on_it():
         np.testing.assert_array_equal(first, again)
         assert np.allclose(first, other) is (name != "sdgm")
         assert np.allclose(first, means) is (name != "sdgm")
+
+
+def test_examples_draw_an_a_of_their_own_from_its_prior(monkeypatch):
+    monkeypatch.setitem(FAMILY, "own", Row("x", "ax", "axy", "", "ayz"))
+    built = building.model("own")
+    y, z = tf.zeros([B], tf.int32), tf.repeat(building.normal([1, Z], 1), B, 0)
+    drawn = built.generate(y, z, building.seed(1)).numpy()
+    assert len(np.unique(drawn.round(4), axis=0)) == B
+    np.testing.assert_allclose(built.generate(y, z), tf.repeat(built.generate(y[:1], z[:1]), B, 0), rtol=1e-5)
 
 
 def test_the_noise_of_a_is_the_same_for_any_x_of_the_same_shape():

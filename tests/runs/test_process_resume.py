@@ -143,3 +143,17 @@ def test_a_finished_run_keeps_its_results_unless_something_else_is_asked(tmp_pat
     assert job.run(dict(run_dir=str(run_dir), track_test=True, keep_checkpoints=1))["hardware"] == {"cpu": "another"}
     assert path.read_bytes() == stored
     assert job.run(dict(run_dir=str(run_dir), num_eval_samples=3))["hardware"] != {"cpu": "another"}
+
+
+def test_a_run_that_ended_early_has_ended(tmp_path):
+    """Its results were never written, or others are asked for: it is measured, and not trained on."""
+    run_dir = tmp_path / "run"
+    options = OPTIONS | dict(num_steps=40, eval_every=5, patience=1, num_valid=40, learning_rate=1e-12)
+    first = job.run(options | dict(run_dir=str(run_dir)))
+    assert (first["steps"], first["stopped_early"]) == (10, True)
+    (run_dir / "results.json").unlink()
+    again = job.run({"run_dir": str(run_dir)})
+    other = job.run({"run_dir": str(run_dir), "num_eval_samples": 3})
+    for found in (again, other):
+        assert (found["steps"], found["stopped_early"], newest(run_dir)) == (10, True, 10)
+    assert again["test_bound_nats"] == first["test_bound_nats"]

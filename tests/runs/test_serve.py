@@ -170,7 +170,7 @@ def test_a_model_without_classes_encodes(client):
     ("colour", {"instances": [[[[0.5] * 3] * 5] * 6]}, "input images: must be whole numbers from 0 to 255"),
     ("colour", {"instances": [[[[256] * 3] * 5] * 6]}, "input images: has 256 to 256, and must be from 0 to 255"),
     ("colour", {"instances": [[[[-1] * 3] * 5] * 6]}, "input images: has -1 to -1, and must be from 0 to 255"),
-    ("colour", {"instances": [[[[1] * 3] * 5] * 6]}, "serving_default: images: every pixel is 0 or 1"),
+    ("colour", {"instances": [[[[1] * 3] * 5] * 6]}, "serving_default: images: no pixel is above 1"),
     ("colour", {"instances": [[[[9] * 3] * 5] * 7]}, "input images: an example is 7 x 5 x 3, and must be 6 x 5 x 3"),
     ("colour", {"instances": [[1, 2], [1]]}, "input images: its examples differ in shape"),
     ("colour", {"instances": [None]}, "input images: must be whole numbers from 0 to 255, and is like null"),

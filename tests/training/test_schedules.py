@@ -126,3 +126,13 @@ def test_a_model_without_classes_cannot_learn_from_labelled_examples_alone():
 def test_the_notes_say_what_alpha_comes_to():
     assert "0.1 x 60 / 6" in planned().notes[1]
     assert "as given" in planned(classification_weight=7.0).notes[1]
+
+
+def test_batches_of_the_plan_divide_by_the_replicas():
+    one = planned(labelled_batch_size=3, unlabelled_batch_size=8)
+    plan.check_divides(one, 1)
+    with pytest.raises(errors.UserError, match="^labelled_batch_size=3: must divide by the 4 replicas$"):
+        plan.check_divides(one, 4)
+    with pytest.raises(errors.UserError, match="^unlabelled_batch_size=8: must divide by the 3 replicas$"):
+        plan.check_divides(one, 3)
+    plan.check_divides(planned(model="m1", num_labels="0"), 8)
