@@ -17,8 +17,9 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from adgm_tf import options as options_lib
 from adgm_tf import registering
 from adgm_tf.config import Config
-from adgm_tf.data import arrays, classes
+from adgm_tf.data import arrays, classes, tables
 from adgm_tf.data import splits as splits_lib
+from adgm_tf.data.columns import LEFT_OUT
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.host import errors, files
 from adgm_tf.runs import trained
@@ -106,6 +107,8 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         if y is None:
             raise errors.UserError("SemiSupervisedClassifier requires y to be passed, but the target y is None")
         given = self._given()
+        if not isinstance(self.callbacks or (), list | tuple):
+            raise errors.UserError(f"callbacks: {self.callbacks} is no list of functions")
         for action in self.callbacks or ():
             if not callable(action):
                 raise errors.UserError(f"callbacks: {action} is no function of an event")
@@ -153,8 +156,8 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the most probable class of each row [N]."""
-        most_probable = self.predict_proba(X).argmax(1)
-        return self.classes_[most_probable]
+        found = trained.most_probable(self.predict_proba(X))
+        return self.classes_[found]
 
     def transform(self, X: Any) -> np.ndarray:
         """Returns the means of z [N,Z], with a at its mean and the most probable class."""
@@ -201,6 +204,7 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         rows = np.flatnonzero(classes.are_known(classes.names_among(y, self.unknown_label, is_class=is_class)))
         if not len(rows):
             raise errors.UserError("y: no label is known, and there is nothing to score")
+        check_consistent_length(y, sample_weight)
         weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
         given = np.asarray(y[rows].tolist())
         return float(accuracy_score(given, self.predict(_safe_indexing(X, rows)), sample_weight=weights))
@@ -235,12 +239,15 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         _check_names_classes(model.config)
         path = pathlib.Path(run_dir) / FILE
         found = files.read_json(path, "run_dir") if path.is_file() else {}
-        given = {name: v for name, v in model.config.given().items() if name not in _SET}
+        left = (*_SET, "unlabelled_value", *registering.NOT_IN_MEMORY)
+        given = {name: v for name, v in model.config.given().items() if name not in left}
         named = {name: given.pop(name) for name in _NAMED if name in given}
         self = cls(**named, random_state=model.config.seed, options=given or None)
         self.model_, self.n_iter_ = model, model.step
         self.classes_ = classes.classes_named(model.class_names, found.get("classes"))
-        columns = [c.name for c in model.spec.preprocess.columns] if model.spec.is_table else []
+        # A run of the commands is asked for what it learnt from; the estimator's own is asked for what `fit` was given.
+        columns = [c.name for c in model.spec.preprocess.columns if found or c.kind != LEFT_OUT] \
+            if model.spec.is_table else []
         self._of_array = found.get("of_array", not columns)
         self.n_features_in_ = len(columns) or int(np.prod(model.spec.x_shape))
         if not self._of_array:
@@ -260,7 +267,8 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         if is_frame and as_table:
             if not len(X):
                 raise errors.UserError("X: has 0 sample(s), and a minimum of 1 is required")
-            x = X
+            tables.check_names(list(map(str, X.columns)), "X")
+            x = X = X if reset else X.drop(columns=self._left_out(), errors="ignore")
         else:
             x = check_array(X, dtype=None if as_table else "numeric", allow_nd=True, ensure_all_finite="allow-nan",
                             estimator=self, input_name="X")
@@ -269,6 +277,11 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
         if reset:
             self._of_array = not is_frame
         return x if is_frame and as_table else self._of_numbers(x, as_table=as_table, reset=reset)
+
+    def _left_out(self) -> list[str]:
+        """The columns that training left out and that a new row may lack."""
+        return [c.name for c in self.model_.spec.preprocess.columns
+                if c.kind == LEFT_OUT and c.name not in getattr(self, "feature_names_in_", ())]
 
     def _of_numbers(self, x: np.ndarray, *, as_table: bool, reset: bool) -> Any:
         import pandas as pd
@@ -281,14 +294,18 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
             row, *place = (int(i) for i in np.argwhere(missing)[0])
             raise errors.UserError(f"X: row {row}, column {', '.join(map(str, place))} is NaN, and no number was "
                                    "missing in training; numbers of a DataFrame may always be")
-        x = arrays.understood(x, "X")
-        if not reset and x.ndim == 4 and x.dtype != self.model_.spec.x_dtype:
-            raise errors.UserError(f"X: images have the type {x.dtype}, those of training {self.model_.spec.x_dtype}")
-        return x
+        if reset:
+            return arrays.understood(x, "X")
+        return arrays.like(x, self.model_.spec.x_shape, self.model_.spec.x_dtype, "X")
 
     def _given(self) -> dict[str, Any]:
         """The options that are given, by name."""
+        if not isinstance(self.options or {}, dict):
+            raise errors.UserError(f"options={self.options}: must be a dict")
         fields, options = {f.name: f.type for f in dataclasses.fields(Config)}, dict(self.options or {})
+        registering.check_in_memory(options)
+        if "unlabelled_value" in options:
+            raise errors.UserError("options=unlabelled_value: is the argument unknown_label of the classifier")
         for name in options:
             if name in _NAMED or name in _SET:
                 raise errors.UserError(f"options={name}: is set by an argument of SemiSupervisedClassifier or by fit")
@@ -301,6 +318,8 @@ class SemiSupervisedClassifier(TransformerMixin, ClassifierMixin, BaseEstimator)
 
     def _seeds(self) -> dict[str, int]:
         given = self.random_state
+        if isinstance(given, Integral) and not 0 <= given < 2**31:
+            raise errors.UserError(f"random_state={given}: must be at least 0 and below 2^31")
         seed = int(given) if isinstance(given, Integral) else int(check_random_state(given).randint(2**31 - 1))
         return {"seed": seed, "split_seed": seed}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue, own, splits, tables
 from adgm_tf.data.source import Source
+from adgm_tf.host import errors
 from adgm_tf.model import densities, family, trunks
 from adgm_tf.objectives import loss
 from adgm_tf.runs import trained
@@ -19,6 +20,23 @@ register_trunk = trunks.register
 register_density = densities.register
 register_term = loss.register
 register_source = catalogue.register
+
+
+# Options of files of data and of run directories.
+NOT_IN_MEMORY = ("dataset", "data_dir", "label_column", "split_column", "test_fraction", "image_size", "run_dir",
+                 "strategy", "devices", "worker_timeout", "checkpoint_every", "keep_checkpoints", "profile_steps",
+                 "track_test", "loggers")
+
+
+def check_in_memory(options: Collection[str]) -> None:
+    """Makes sure that options by name can mean something where arrays are trained on.
+
+    Raises:
+      UserError: one cannot.
+    """
+    if vain := [name for name in NOT_IN_MEMORY if name in options]:
+        raise errors.UserError(f"{vain[0]}: is an option of a file or a run directory, and arrays in memory have "
+                               "neither")
 
 
 def fit(x: Any, y: Any, *, verbose: bool = False, **options: Any) -> trained.TrainedModel:
@@ -36,6 +54,7 @@ def fit(x: Any, y: Any, *, verbose: bool = False, **options: Any) -> trained.Tra
     Raises:
       UserError: options or data are wrong; the message names the row or the option, its value and the rule.
     """
+    check_in_memory(options)
     config = Config(**{"dataset": "arrays", "num_labels": "0" if y is None else "given", **options})
     return trained.train(config, splits.split(source_of(x, y, config), config), given=options, verbose=verbose)
 

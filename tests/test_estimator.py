@@ -197,6 +197,41 @@ def test_images_come_with_or_without_channels():
         model.predict(np.zeros((2, 5, 5), np.uint8))
 
 
+def test_a_trained_model_takes_examples_as_in_training_and_no_others(fitted, of_frame, data, frame):
+    model, table, X = fitted.model_, of_frame.model_, data[0]
+    np.testing.assert_array_equal(model.predict(X[:3].tolist()), model.predict(pd.DataFrame(X[:3])))
+    for asked, wrong, line in ((model, X * np.nan, "x, its examples: row 0, column 0 is nan"),
+                               (model, X[:0], "x: has no"), (table, frame[:0], "x: has no"),
+                               (model, X[:, :1], "x: its examples are 1, those of training"),
+                               (model, X.astype(str), "x, its examples: have the type"),
+                               (table, X, "x: is a ndarray, and must be a DataFrame")):
+        with pytest.raises(UserError, match=line):
+            asked.predict(wrong)
+    for most_probable in (fitted.predict, model.predict):
+        with pytest.raises(UserError, match=r"x: row 0 is too far from those of training"):
+            most_probable(X * 1e300)
+
+
+@pytest.mark.parametrize(("given", "line"), [
+    (dict(count=-1), "count=-1: must be a whole number"), (dict(count=1.5), "count=1.5: must"),
+    (dict(seed=None), "seed=None: must"), (dict(seed=True), "seed=True: must")])
+def test_a_sample_has_a_count_and_a_seed(fitted, given, line):
+    with pytest.raises(UserError, match=line):
+        fitted.model_.sample(**given)
+    assert len(fitted.model_.sample(count=np.int64(2), seed=-3)) == 2
+
+
+def test_what_needs_a_file_is_refused_in_memory(data):
+    X, _, known = data
+    for name, value in (("label_column", "u"), ("test_fraction", 0.5), ("loggers", ("mlflow",)), ("run_dir", "there")):
+        with pytest.raises(UserError, match=rf"^{name}: is an option of a file or a run directory"):
+            adgm.fit(X, known, **{name: value})
+    with pytest.raises(UserError, match=r"^id_column=zz: known: "):
+        adgm.fit(pd.DataFrame(X).add_prefix("c"), known, id_column="zz")
+    with pytest.raises(UserError, match=r"^options=unlabelled_value: is the argument unknown_label"):
+        estimator(options={"unlabelled_value": "0"}).fit(X, known)
+
+
 def test_score_leaves_unknown_labels_out(fitted, data):
     X, y, known = data
     right = fitted.predict(X) == NAMES[y]
@@ -295,6 +330,9 @@ def test_random_states(data):
     (dict(options={"hidden_unit": (3,)}), "options=hidden_unit: did you mean hidden_units"),
     (dict(options={"num_steps": 3}), "options=num_steps: is set by an argument"),
     (dict(options={"seed": 3}), "options=seed: is set by an argument"),
+    (dict(options={"label_column": "u"}), "label_column: is an option of a file"),
+    (dict(options=[1]), "options=[1]: must be a dict"), (dict(callbacks=print), "is no list of functions"),
+    (dict(random_state=-1), "random_state=-1: must be at least 0"),
     (dict(patience=3), "patience=3: needs a validation_fraction"),
     (dict(validation_fraction=1.0), "validation_fraction=1.0: must be"),
     (dict(validation_fraction="a"), "validation_fraction=a: must be"),
@@ -303,7 +341,6 @@ def test_random_states(data):
     (dict(model="label_spreading"), "model=label_spreading: is fitted at once"),
     (dict(model="sdmg"), "model=sdmg: did you mean sdgm"),
     (dict(num_steps=0), "num_steps=0: must be at least 1"),
-    (dict(random_state=-1), "seed=-1"),
     (dict(callbacks=[3]), "callbacks: 3 is no function"),
 ])
 def test_wrong_arguments_are_named(data, given, line):

@@ -63,6 +63,20 @@ def _check(fits: np.ndarray, array: np.ndarray, what: str, rule: str, first: int
         raise errors.UserError(f"{what}: row {first + row}, {where} is {array[(row, *place)]:g}, and {rule}")
 
 
+def like(x: Any, shape: tuple[int, ...], dtype: Any, what: str) -> Any:
+    """Returns examples, understood, that can be those of a model whose training had one `shape` and images of `dtype`.
+
+    Raises:
+      UserError: they cannot; the message says what they are and must be.
+    """
+    found = understood(x.to_numpy() if hasattr(x, "iloc") else x, f"{what}, its examples")
+    if found.shape[1:] != shape:
+        raise errors.UserError(f"{what}: its examples are {shown(found.shape[1:])}, those of training {shown(shape)}")
+    if found.ndim == 4 and found.dtype != dtype:
+        raise errors.UserError(f"{what}: its images have the type {found.dtype}, those of training {dtype}")
+    return found
+
+
 def check_alike(train: Any, test: Any, what: str) -> None:
     """Makes sure that examples of a test set can be those of a model of the training set.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from adgm_tf.data import cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +26,10 @@ class Categories:
     def _places(self, frame: Any) -> np.ndarray:
         """The place of each cell [N]: K for another value than those known, K + 1 where missing."""
         import pandas as pd
-        column = frame[self.name]
-        places = pd.Index(self.values, dtype="str").get_indexer(column)
-        places[places < 0] = len(self.values)
-        places[column.isna().to_numpy()] = len(self.values) + 1
-        return places
+        known = cells.spellings(self.values)
+        numbers, words = pd.factorize(frame[self.name])
+        places = [known.get(word, len(self.values)) for word in words]
+        return np.array([*places, len(self.values) + 1])[numbers]
 
     def seen(self, frame: Any) -> np.ndarray:
         """Returns 1 at the place of the category, of any other, or of a missing cell, float32 [N, K + 2]."""
@@ -67,4 +69,13 @@ def fit(frame: Any, name: str, most: int) -> Categories:
     """
     counts = frame[name].value_counts()
     kept = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
-    return Categories(name, tuple(sorted(str(value) for value, _ in kept)))
+    return Categories(name, tuple(sorted(_written_once([str(value) for value, _ in kept]))))
+
+
+def _written_once(words: Sequence[str]) -> list[str]:
+    """Words, most frequent first, without those that are another spelling of one before them."""
+    found: list[str] = []
+    for word in words:
+        if word not in cells.spellings(found):
+            found.append(word)
+    return found

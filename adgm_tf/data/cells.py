@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import numbers as number_types
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,32 @@ def _word(value: Any) -> str:
     if isinstance(value, number_types.Real) and not isinstance(value, bool | np.bool_) and value == value // 1:
         return str(int(value))
     return str(value).strip()
+
+
+_TRUE, _FALSE = ("True", "true", "TRUE"), ("False", "false", "FALSE")
+
+
+def spellings(values: Sequence[str]) -> dict[str, int]:
+    """Returns the place of each of the different words, and of what else they are written as: 1 as 1.0, or as True.
+
+    Whole numbers are also written with .0 behind; truth is 1 and true where the words are two truth values.
+    """
+    truths = len(values) <= 2 and set(values) <= {"0", "1", "0.0", "1.0", *_TRUE, *_FALSE}
+    others: dict[str, list[int]] = {}
+    for place, word in enumerate(values):
+        for other in {*_as_number(word), *(_as_truth(word) if truths else ())}:
+            others.setdefault(other, []).append(place)
+    alone = {word: places[0] for word, places in others.items() if len(places) == 1}
+    return alone | {word: place for place, word in enumerate(values)}
+
+
+def _as_number(word: str) -> tuple[str, ...]:
+    whole = re.fullmatch(r"(-?(?:0|[1-9]\d*))(?:\.0+)?", word, re.ASCII)
+    return (whole[1], f"{whole[1]}.0") if whole else ()
+
+
+def _as_truth(word: str) -> tuple[str, ...]:
+    return (*_TRUE, "1", "1.0") if word in (*_TRUE, "1", "1.0") else (*_FALSE, "0", "0.0")
 
 
 def numbers(column: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -106,6 +106,8 @@ def _column(column: Any, asked: str | None, options: ReadOptions) -> Column:
     if count <= 1:
         why = "constant" if count else "nothing but empty cells"
         return made(LEFT_OUT, why, f"{why} in training, left out")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return made(CATEGORY, "of the type category")
     if not as_words:
         return made(*_of_numbers(column, known, count))
     if count > 2 * FEW and wrong.sum() <= (1 - MOSTLY) * (~missing).sum() and not cells.are_codes(column):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -39,7 +40,7 @@ def _name(label: Any, places: np.ndarray, place: int, what: str) -> str | None:
     if label in ("", UNKNOWN):
         return None
     if isinstance(label, numbers.Real):
-        if label != int(label):
+        if not math.isfinite(label) or label != int(label):
             row = int(np.argmax(places == place))
             raise errors.UserError(f"{what}: row {row} is {label:g}, and must be a whole number or a name")
         return str(int(label))
@@ -52,39 +53,39 @@ def classes_of(names: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(sorted(found, key=int) if all(map(_is_whole, found)) else found)
 
 
-def indexed(y: Any, class_names: Sequence[str], what: str) -> np.ndarray:
+def indexed(y: Any, class_names: Sequence[str], what: str, first: int = 0) -> np.ndarray:
     """Returns the class index of each label, int32 [N]; UNKNOWN where it is not known.
 
     Args:
-      y: indices of the classes, or their names, [N].
+      y: indices of the classes, or their names [N]. Words that are numbers are names where a class has such a name.
       class_names: the classes.
       what: what the labels are, for the message.
+      first: number of the first row, for the message.
 
     Raises:
       UserError: a label is of no class; the message names the first such row.
     """
     labels = np.asarray(y)
-    if labels.ndim == 1 and labels.dtype.kind in "iu":
-        found, fits = labels, (labels >= UNKNOWN) & (labels < len(class_names))
-    else:
-        places = {None: UNKNOWN, **{name: i for i, name in enumerate(class_names)}}
-        indices = {str(i): i for i in range(len(class_names))}
-        names = names_of(y, what)
-        known = {name: places.get(name, indices.get(name, UNKNOWN - 1)) for name in set(names)}
-        found = np.array([known[name] for name in names], np.int64)
-        fits = found >= UNKNOWN
+    by_number = labels.ndim == 1 and labels.dtype.kind in "iuf"
+    names = names_of(labels, what)
+    places = {} if any(map(_is_whole, class_names)) and not by_number else {str(i): i for i in range(len(class_names))}
+    places |= {None: UNKNOWN} | ({} if by_number else {name: i for i, name in enumerate(class_names)})
+    found = np.array([places.get(name, UNKNOWN - 1) for name in names], np.int64)
+    fits = found >= UNKNOWN
     if not np.all(fits):
         row = int(np.argmin(fits))
-        raise errors.UserError(f"{what}: row {row} is {labels[row]}, and must be {_rule(class_names)}, or {UNKNOWN} "
-                               "where it is not known")
+        rule = f"one of the {len(class_names)} classes {_few(class_names)}"
+        if not class_names:
+            rule = "of a class, and there are none"
+        elif by_number:
+            rule = f"0 to {len(class_names) - 1}, the index of {rule}"
+        raise errors.UserError(f"{what}: row {first + row} is {labels[row]}, and must be {rule}, or {UNKNOWN} where it "
+                               "is not known")
     return found.astype(np.int32)
 
 
-def _rule(class_names: Sequence[str]) -> str:
-    if not class_names:
-        return "of a class, and there are none"
-    shown = ", ".join(class_names[:5]) + (", ..." if len(class_names) > 5 else "")
-    return f"one of the {len(class_names)} classes, 0 to {len(class_names) - 1} or by name: {shown}"
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _is_whole(name: str) -> bool:

@@ -89,7 +89,7 @@ def names(y: Any, count: int, class_names: tuple[str, ...] | None, options: Read
     if class_names is None:
         return found
     unknown = np.array([name is None for name in found], bool)
-    index = labels.indexed(np.where(unknown, labels.UNKNOWN, y) if y.dtype.kind in "iu" else found, class_names, what)
+    index = labels.indexed(np.where(unknown, labels.UNKNOWN, y) if y.dtype.kind in "iuf" else found, class_names, what)
     return np.array([*class_names, None], object)[index]
 
 

@@ -43,7 +43,8 @@ def _whole(words: list[str | None]) -> np.ndarray:
     column = pd.Series(words, dtype=object)
     given = column[column.notna()]
     values, wrong = cells.numbers(given)
-    if wrong.any() or cells.are_codes(given) or not np.isfinite(values).all():
+    # float64 holds whole numbers up to 2^53.
+    if wrong.any() or cells.are_codes(given) or not (np.abs(values) < 2**53).all():
         return np.array(words, object)
     found = np.full(len(words), np.nan)
     found[column.notna().to_numpy()] = values

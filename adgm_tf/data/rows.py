@@ -161,20 +161,11 @@ def _label(frame: Any, like: Preprocess, options: ReadOptions) -> str | None:
 
 def _of_npz(path: str, like: Arrays, options: ReadOptions, what: str, *, with_labels: bool = True) -> Rows:
     found = npz.read(path, what)
-    x = _alike(arrays.understood(found["x"], f"{what}, its examples"), like, what)
+    x = arrays.like(found["x"], like.x_shape, like.x_dtype, what)
     class_names = None if "names" not in found else tuple(str(n) for n in found["names"].ravel())
     y = found.get("y") if with_labels else None
     names = None if y is None else npz.names(y, len(x), class_names, options, f"{what}, its labels")
     return Rows(x, names, None)
-
-
-def _alike(x: np.ndarray, like: Arrays, what: str) -> np.ndarray:
-    if x.shape[1:] != like.x_shape:
-        raise errors.UserError(f"{what}: its examples are {arrays.shown(x.shape[1:])}, those of training "
-                               f"{arrays.shown(like.x_shape)}")
-    if x.ndim == 4 and x.dtype != like.x_dtype:
-        raise errors.UserError(f"{what}: its images have the type {x.dtype}, those of training {like.x_dtype}")
-    return x
 
 
 def _pictures(path: str, like: Arrays, what: str) -> list[tuple[pathlib.Path, str | None]]:

@@ -236,7 +236,8 @@ def _check_given(source: source_lib.Source) -> None:
                                "--num_labels=0 and a model without classes")
     if len(known) == 1:
         raise errors.UserError(f"num_labels={GIVEN}: {source.name} has labels of one class only "
-                               f"({source.class_names[known[0]]}), and a classifier needs two")
+                               f"({source.class_names[known[0]]}), and a classifier needs two; an empty label and -1 "
+                               "are unknown ones")
 
 
 def _unlabelled(source: source_lib.Source, pool: np.ndarray, config: Config, rng: np.random.Generator) -> np.ndarray:

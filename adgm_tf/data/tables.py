@@ -70,6 +70,8 @@ def of_rows(name: str, frame: Any, names: np.ndarray, options: ReadOptions, *,
       UserError: what is in it cannot be understood.
     """
     check_names(list(frame.columns), f"dataset={name}")
+    if options.id_column and options.id_column not in frame.columns:
+        raise errors.unknown("id_column", options.id_column, list(map(str, frame.columns)))
     found = columns.infer(frame, options, names)
     remarks = [*own.remarks_on(names, ""), *(column.remark for column in found if column.remark)]
     typed = columns.typed(frame, found, f"dataset={name}")
@@ -138,6 +140,7 @@ def blocks(kind: str, path: str, what: str, count: int) -> Iterator[Any]:
 @contextlib.contextmanager
 def _said(path: str, what: str) -> Iterator[None]:
     """Says in one line what is wrong with a file that is read in the block."""
+    import pandas as pd
     if not pathlib.Path(path).is_file():
         raise errors.UserError(f"{what}: there is no such file")
     try:
@@ -147,6 +150,9 @@ def _said(path: str, what: str) -> Iterator[None]:
             from None
     except errors.UserError as error:
         raise (error if str(error).startswith(what) else errors.UserError(f"{what}: {error}")) from None
+    except pd.errors.ParserWarning:
+        raise errors.UserError(f"{what}: its rows have more cells than the first line has columns, as with a comma at "
+                               "the end of each") from None
     except Exception as error:  # noqa: BLE001  (every parser has errors of its own)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise errors.UserError(f"{what}: cannot be read ({reason.rpartition('C error: ')[2][:200]})") from None
@@ -198,12 +204,16 @@ def _read_csv(path: str) -> Any:
     options, names = _csv_format(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return _named(pd.read_csv(path, **options), names)
+        frame = pd.read_csv(path, **options)
+    if _may_be_short(frame):
+        _check_widths(path, options["sep"], len(names))
+    return _named(frame, names)
 
 
 def _csv_blocks(path: str, count: int) -> Iterator[Any]:
     import pandas as pd
     options, names = _csv_format(path)
+    checked = False
     with pd.read_csv(path, **options, chunksize=count) as reader:
         while True:
             with warnings.catch_warnings():
@@ -211,7 +221,28 @@ def _csv_blocks(path: str, count: int) -> Iterator[Any]:
                 frame = next(reader, None)
             if frame is None:
                 return
+            if not checked and _may_be_short(frame):
+                _check_widths(path, options["sep"], len(names))
+                checked = True
             yield _named(frame, names)
+
+
+def _may_be_short(frame: Any) -> bool:
+    """Whether a row may lack its last cells, which pandas reads as empty ones."""
+    return len(frame.columns) > 1 and bool((frame.iloc[:, -1] == "").any())
+
+
+def _check_widths(path: str, separator: str, count: int) -> None:
+    """Makes sure that every row has a cell for each column.
+
+    Raises:
+      UserError: one has fewer; the message names it.
+    """
+    with opened(path, "rt", "utf-8-sig") as file:
+        for row, found in enumerate(filter(None, csv.reader(file, delimiter=separator))):
+            if len(found) < count:
+                raise errors.UserError(f"row {row - 1} has {len(found)} cells, for the {count} columns of the first "
+                                       "line; an empty cell needs its separator")
 
 
 def _csv_format(path: str) -> tuple[dict[str, Any], list[str]]:

@@ -38,7 +38,10 @@ class ByNumber(outputs.Results):
         path = places.results / self.csv
         if not path.is_file():
             return shown
-        lines = of_numbers(tables.frame(tables.read(path)))
+        lines = tables.frame(tables.read(path))
+        if not set(lines["row"]) & set(self.rows):
+            return shown  # The rows of a sweep are of no system and number.
+        lines = of_numbers(lines)
         plots.write_png(places.results / self.png, plots.curves(
             curves(lines, self.systems), self.counted, "test error, %", xscale="log"))
         table = markdown(lines, self.systems, self.numbers, self.counted)

@@ -35,6 +35,8 @@ class FewLabels(outputs.Results):
         if not path.is_file():
             return []
         lines = pd.DataFrame(tables.read(path))
+        if not set(lines["row"]) & set(self.rows):
+            return super().redraw(places)  # The rows of a sweep are of no set and system.
         shown = outputs.publish(path, "results", markdown(lines, self.sets, self.systems, self.others))
         # That of the project, where the results are its own.
         outputs.publish(places.results, "few_labels", short(lines, self.sets, self.systems, self.others))

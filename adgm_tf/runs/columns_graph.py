@@ -67,8 +67,10 @@ class ColumnsGraph:
         self.specs = {name: tf.TensorSpec([None], tf.float64 if column in numbers else tf.string, name)
                       for column, name in self.names.items()}
         self.cell_specs = {name: tf.TensorSpec([None], tf.string, name) for name in self.names.values()}
-        self._lookups = {part.name: _lookup(of) for part, of in (
-            *((part, part.values) for part in table.categories), *((part, part.vocabulary) for part in table.texts))}
+        self._lookups = {part.name: _lookup(cells.spellings(part.values), len(part.values))
+                         for part in table.categories}
+        self._lookups |= {part.name: _lookup({word: i for i, word in enumerate(part.vocabulary)}, len(part.vocabulary))
+                          for part in table.texts}
         self.tables = list(self._lookups.values())
 
     def parsed(self, given: Columns) -> dict[str, tf.Tensor]:
@@ -149,9 +151,10 @@ class ColumnsGraph:
         return tf.math.divide_no_nan(weights, length), has, tf.repeat(~missing[:, None], count, 1)
 
 
-def _lookup(values: tuple[str, ...]) -> tf.lookup.StaticHashTable:
-    places = tf.lookup.KeyValueTensorInitializer(tf.constant(values), tf.range(len(values), dtype=tf.int64))
-    return tf.lookup.StaticHashTable(places, len(values))
+def _lookup(places: Mapping[str, int], other: int) -> tf.lookup.StaticHashTable:
+    """The place of each word, `other` of any other."""
+    known = tf.lookup.KeyValueTensorInitializer(tf.constant(list(places)), tf.constant(list(places.values()), tf.int64))
+    return tf.lookup.StaticHashTable(known, other)
 
 
 def _words(given: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adgm_tf.analysis import metrics, uncertainty
-from adgm_tf.data import catalogue, rows, writing
+from adgm_tf.data import catalogue, labels, rows, writing
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.data.rows import Rows
 from adgm_tf.host import errors
@@ -95,7 +95,8 @@ def _answers(model: TrainedModel, block: Rows, asked: Asked, threshold: float | 
     columns: dict[str, Any] = {CLASS: np.array([*model.class_names, ""], object)[metrics.predicted(found.probs)]}
     given = np.zeros(len(block), bool)
     if asked.keep_given_labels:
-        columns[GIVEN] = given = np.array([name is not None for name in block.names], bool)
+        kept = labels.indexed(block.names, model.class_names, "input, its labels", counted.rows)
+        columns[GIVEN] = given = kept != UNKNOWN
         columns[CLASS] = np.where(given, block.names, columns[CLASS])
     columns |= {f"{writing.PROBABILITY}{name}": found.probs[:, c] for c, name in enumerate(model.class_names)}
     columns |= {ENTROPY: found.entropy_nats, INFORMATION: found.mutual_information_nats}

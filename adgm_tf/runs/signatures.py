@@ -118,7 +118,16 @@ class Signatures:
             specs = {"label": tf.TensorSpec([None], tf.int32, "label"), **specs}
         self.inputs["generate"] = Input(specs, lambda tensors: (tensors["z"], AS_SEEN))
         self.functions["generate"] = _function(specs, lambda tensors: self._given(
-            self._model.generate(tensors.get("label"), tensors["z"]), "generated"))
+            self._model.generate(self._class(tensors.get("label")), tensors["z"]), "generated"))
+
+    def _class(self, label: tf.Tensor | None) -> tf.Tensor | None:
+        """Labels [N], checked to be classes; None where the model has none."""
+        if label is None:
+            return None
+        count = self._model.sizes.num_classes
+        fits = tf.reduce_all((label >= 0) & (label < count))
+        with tf.control_dependencies([tf.debugging.Assert(fits, [f"label: must be 0 to {count - 1}"])]):
+            return tf.identity(label)
 
     def _plain(self, *, described: bool = False) -> Input:
         """Examples as the data source gives them; of a table its columns, or what NumPy has made of them."""

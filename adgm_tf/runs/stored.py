@@ -13,7 +13,7 @@ from adgm_tf import config as config_lib
 from adgm_tf.analysis import evaluator
 from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.config import Config
-from adgm_tf.data import catalogue, labels
+from adgm_tf.data import catalogue, columns, labels
 from adgm_tf.data import source as source_lib
 from adgm_tf.data import spec as spec_lib
 from adgm_tf.data import splits as splits_lib
@@ -138,6 +138,6 @@ def _check_fits(run: Run, other: source_lib.Source, dataset: str) -> None:
     if shape != run.spec.x_shape:
         raise errors.UserError(f"dataset={dataset}: its examples are {shown(shape)}, the run's are "
                                f"{shown(run.spec.x_shape)} ({math.prod(run.spec.x_shape)} numbers)")
-    if len(other.class_names) != run.spec.num_classes:
-        raise errors.UserError(f"dataset={dataset}: has {len(other.class_names)} classes, the run's data has "
-                               f"{run.spec.num_classes}")
+    if other.class_names != run.spec.class_names:
+        raise errors.UserError(f"dataset={dataset}: has the classes {columns.listed(other.class_names)}, and the run's "
+                               f"data {columns.listed(run.spec.class_names)}")

@@ -7,16 +7,18 @@ import functools
 import os
 import pathlib
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from adgm_tf import config as config_lib
-from adgm_tf.analysis import calibration, evaluator, samples, uncertainty
+from adgm_tf.analysis import calibration, evaluator, metrics, samples, uncertainty
 from adgm_tf.analysis.evaluator import Evaluator
 from adgm_tf.analysis.uncertainty import Uncertainty
 from adgm_tf.config import Config
+from adgm_tf.data import arrays
 from adgm_tf.data import spec as spec_lib
 from adgm_tf.data import splits as splits_lib
 from adgm_tf.data.labels import UNKNOWN
@@ -76,8 +78,12 @@ class TrainedModel:
         return calibration.apply(self._in_whole_blocks(self.evaluator.probs, x), self.answers.temperature)
 
     def predict(self, x: Any) -> np.ndarray:
-        """Returns the name of the most probable class of each example, [N]."""
-        return np.asarray(self.class_names, object)[self.predict_proba(x).argmax(1)]
+        """Returns the name of the most probable class of each example, [N].
+
+        Raises:
+          UserError: an example has no probabilities, as its numbers are too far from those of training.
+        """
+        return np.asarray(self.class_names, object)[most_probable(self.predict_proba(x))]
 
     def bound(self, x: Any) -> np.ndarray:
         """Returns -U(x), a lower bound on log p(x), of each example [N], nats."""
@@ -93,15 +99,23 @@ class TrainedModel:
         self._check_generative("a latent variable")
         return self._in_whole_blocks(self.evaluator.latent_means, x)
 
-    def sample(self, label: str | int | None = None, count: int = 1, seed: int = 0) -> Any:
+    def sample(self, label: Any = None, count: Any = 1, seed: Any = 0) -> Any:
         """Returns examples that the model draws, of one class or of none in particular, as the data source gives them.
 
+        Args:
+          label: the name of a class, or None.
+          count: how many, a whole number.
+          seed: of the draws, a whole number.
+
         Raises:
-          UserError: the model is a classifier, or there is no such class.
+          UserError: the model is a classifier, there is no such class, or the count or the seed is none.
         """
         self._check_generative("nothing to draw from")
+        for name, value, least in (("count", count, 0), ("seed", seed, -(2**31))):
+            if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value < 2**31:
+                raise errors.UserError(f"{name}={value}: must be a whole number of at least {least} and below 2^31")
         number = None if label is None else self._class_index(label)
-        return self.spec.preprocess.inverse(samples.of_class(self.model, number, count, seed).numpy())
+        return self.spec.preprocess.inverse(samples.of_class(self.model, number, int(count), int(seed)).numpy())
 
     def save(self, run_dir: os.PathLike | str) -> pathlib.Path:
         """Writes a run directory that `load`, `evaluate`, `predict`, `sample` and `export` read; returns it.
@@ -143,10 +157,26 @@ class TrainedModel:
 
     def _in_whole_blocks(self, of: Callable[[Examples], Any], x: Any) -> Any:
         """Asks for rows in blocks of one size: no answer depends on the rows beside it, not even by rounding."""
+        x = self._understood(x)
         size, count = self.config.eval_batch_size, len(x)
         rows = np.arange(-(-count // size) * size) % max(count, 1)
         found = of(_examples(splits_lib.rows_of(x, rows)))
         return found[:count] if isinstance(found, np.ndarray) else found._make(v[:count] for v in found)
+
+    def _understood(self, x: Any) -> Any:
+        """Examples as the data source gave those of training: a DataFrame, or an array.
+
+        Raises:
+          UserError: they are something else, or there is none.
+        """
+        if self.spec.is_table:
+            if not hasattr(x, "iloc"):
+                raise errors.UserError(f"x: is a {type(x).__name__}, and must be a DataFrame, as in training")
+        else:
+            x = arrays.like(x, self.spec.x_shape, self.spec.x_dtype, "x")
+        if not len(x):
+            raise errors.UserError("x: has no examples")
+        return x
 
     def _class_index(self, label: str | int) -> int:
         if str(label) not in self.class_names:
@@ -156,6 +186,19 @@ class TrainedModel:
     def _check_generative(self, what: str) -> None:
         if not self.model.is_generative:
             raise errors.UserError(f"model={self.config.model}: is a classifier and has {what} not")
+
+
+def most_probable(probs: np.ndarray) -> np.ndarray:
+    """Returns the index of the most probable class of each row of probabilities [N,C].
+
+    Raises:
+      UserError: a row has none; the message names it.
+    """
+    found = metrics.predicted(probs)
+    if np.any(found == UNKNOWN):
+        row = int(np.argmax(found == UNKNOWN))
+        raise errors.UserError(f"x: row {row} is too far from those of training for numbers, and has no answer")
+    return found
 
 
 def load(run_dir: os.PathLike | str, weights: str = "last") -> TrainedModel:

@@ -109,6 +109,9 @@ def _check_changes(config: Config, splits: Splits) -> None:
 def _check_class_sum(config: Config, row: Row, splits: Splits) -> None:
     sums = row.q_y is not None and len(splits.unlabelled) > 0
     importance = config.num_importance_samples
+    if row.q_y and splits.num_classes < 2:
+        raise errors.UserError(f"model={config.model}: needs two classes, and {config.dataset} has "
+                               f"{splits.num_classes}; m1 and avae have no y")
     if row.q_y and config.class_sum == "topk" and config.top_k >= splits.num_classes:
         raise errors.UserError(f"top_k={config.top_k}: must be below the {splits.num_classes} classes of "
                                f"{config.dataset}; class_sum=exact takes all")

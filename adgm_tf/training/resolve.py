@@ -57,9 +57,9 @@ def preset(model: str, splits: Splits, units: tuple[int, ...]) -> dict[str, Any]
     classifier has one hidden layer where x are rows of a table, whose columns say something each, and two where they
     are pixels or a signal; there the bound of a labelled example weighs a tenth as well, so that the density does not
     learn the few by heart. A small radius starts up to twice as large, so that classes are told apart by their
-    widest gaps first, and the labels are carried along the neighbours of the rows, if these are no more than
-    20,000, for half of the steps. Steps and batches follow the size of the data. No labels but those given are
-    looked at.
+    widest gaps first, and the labels are carried along the neighbours of the rows for half of the steps, if these are
+    no more than 20,000 and have no categories. Steps and batches follow the size of the data. No labels but those
+    given are looked at.
 
     Args:
       model: a row of the family; vat, which has the same but for what it does not use; or another, which has none.
@@ -90,7 +90,13 @@ def _of_unlabelled(splits: Splits) -> dict[str, Any]:
     return {"labelled_batch_size": 20 * math.ceil(min(100, len(splits.labelled)) / 20),
             "unlabelled_batch_size": 200, "consistency_weight": 8.0, "entropy_weight": 2.0,
             "balance_weight": 1.0, "labelled_bound_weight": 1.0 if splits.spec.is_table else 0.1,
-            "propagation_weight": 4.0 if len(splits.unlabelled) <= FEW_ROWS else 0.0}
+            "propagation_weight": 4.0 if _has_neighbours(splits) else 0.0}
+
+
+def _has_neighbours(splits: Splits) -> bool:
+    """Whether the rows are few enough to look for neighbours, and have no categories, which are all as far apart."""
+    has_categories = splits.spec.is_table and len(splits.spec.preprocess.categories) > 0
+    return len(splits.unlabelled) <= FEW_ROWS and not has_categories
 
 
 def _radius(splits: Splits) -> dict[str, float]:

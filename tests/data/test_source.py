@@ -53,6 +53,17 @@ def test_labels_with_names_are_indices_or_names(y):
     assert made(train_y=y, class_names=("a", "b", "c")).train_y.tolist() == [0, 1, 2, UNKNOWN, 0, 1]
 
 
+def test_a_word_is_no_index_where_classes_are_numbers():
+    """Names 1, 2, 3: the label 0 is of no class, and 1 is the first; as a number 1 is the second."""
+    names = ("1", "2", "3")
+    assert labels.indexed(np.array(["1", "3", None], object), names, "y").tolist() == [0, 2, -1]
+    assert labels.indexed(np.array([1.0, 2.0, np.nan]), names, "y").tolist() == [1, 2, -1]
+    with pytest.raises(errors.UserError, match=r"y: row 7 is 0, and must be one of the 3 classes 1, 2, 3, or -1"):
+        labels.indexed(np.array(["1", "2", "0"], object), names, "y", first=5)
+    with pytest.raises(errors.UserError, match=r"y: row 1 is inf, and must be a whole number or a name"):
+        labels.indexed(np.array([1.0, np.inf]), names, "y")
+
+
 def test_a_class_that_the_test_set_alone_has_is_a_class():
     found = made(train_y=["a", "b", "a", "b", "a", "b"], test_y=["a", "b", "c", "a", "b", "c"])
     assert found.class_names == ("a", "b", "c")
@@ -60,11 +71,11 @@ def test_a_class_that_the_test_set_alone_has_is_a_class():
 
 @pytest.mark.parametrize(("given", "line"), [
     (dict(train_y=[0, 1, 5, 0, 1, 2], class_names=("a", "b", "c")),
-     r"its training labels: row 2 is 5, and must be one of the 3 classes, 0 to 2 or by name: a, b, c, or -1 where"),
+     r"its training labels: row 2 is 5, and must be 0 to 2, the index of one of the 3 classes a, b, c, or -1 where"),
     (dict(train_y=[0, 1, -2, 0, 1, 2], class_names=("a", "b", "c")), r"its training labels: row 2 is -2, and must be"),
     (dict(test_y=[0, 1, 2, 0, 1, 3], class_names=("a", "b", "c")), r"its test labels: row 5 is 3, and must be"),
     (dict(train_y=["a", "b", "d", "a", "b", "c"], class_names=("a", "b", "c")), r"its training labels: row 2 is d, "),
-    (dict(train_y=Y, class_names=("a", "b")), r"its training labels: row 2 is 2, and must be one of the 2 classes"),
+    (dict(train_y=Y, class_names=("a", "b")), r"its training labels: row 2 is 2, and must be 0 to 1, the index of"),
     (dict(train_y=np.eye(6)), r"its training labels: are 6 x 6, and must be one label a row; of one-hot rows take the"),
     (dict(train_y=Y[:, None]), r"its training labels: are 6 x 1, and must be one label a row"),
     (dict(train_y=[0, 1, 0.5, 0, 1, 2]), r"its training labels: row 2 is 0.5, and must be a whole number or a name"),

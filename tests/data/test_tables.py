@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from adgm_tf.config import Config
-from adgm_tf.data import catalogue, own, preprocess, prior, splits, tables
+from adgm_tf.data import catalogue, columns, own, preprocess, prior, splits, tables
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.host import errors
 from adgm_tf.options import ReadOptions
@@ -164,6 +164,8 @@ LABELS = "n,label\n1.5,a\n2.5,b\n3,a\n"
     ("5.1,3.5,setosa\n4.9,3.0,setosa\n", {}, r"its first line names a column 5.1, which looks like a value"),
     ("1,7,1,label\n1,2,1,a\n", {}, r"its first line names a column 1, which looks like a value"),
     ("n,label\n1,a\n2,b,c\n", {}, r"cannot be read \(Expected 2 fields in line 3, saw 3"),
+    ("n,m,label\n1,2,a,\n2,3,b,\n", {}, r"its rows have more cells than the first line has columns"),
+    ("n,m,label\n1,2,a\n\n2,3\n4,5,\n", {}, r"row 1 has 2 cells, for the 3 columns of the first line"),
     ('n,label\n"1,a\n2,b\n', {}, r"cannot be read \(EOF inside string"),
     ("n,label\n1,ä\n".encode("latin-1"), {}, r"is not UTF-8 text \(byte 0xe4\)"),
     ("n,m\n1,2\n", {}, r"has no column label, class, target or y; .* its columns are n, m"),
@@ -302,7 +304,7 @@ def test_arrays_of_test_are_a_mask_or_arrays_of_their_own(tmp_path):
     (dict(y=Y), r"has no array x; its arrays are y"), (dict(x=X, y=Y[:9]), r"its labels: are 9, for 20 examples"),
     (dict(x=X, y=Y, test=np.zeros(9, bool)), r"its array test is 9 of type bool, and must be true or false for each"),
     (dict(x=X, y=Y, test=np.ones(20, bool)), r"its array test leaves no example for training"),
-    (dict(x=X, y=Y, names=np.array(["a", "b"])), r"its labels: row 2 is 2, and must be one of the 2 classes"),
+    (dict(x=X, y=Y, names=np.array(["a", "b"])), r"its labels: row 2 is 2, and must be 0 to 1, the index of one of"),
     (dict(x=X[:0], y=Y[:0]), r"has no examples"),
     (dict(x=X, x_test=X[:, :2]), r"its test examples are 2, its training"),
     (dict(x=np.array([None, "a"], object)), r"cannot be read \(.*; an array of objects must become"),
@@ -376,6 +378,43 @@ def test_new_arrays_that_do_not_fit_are_one_line(tmp_path):
     table = fitted(of(FRAME, tmp_path))
     with pytest.raises(errors.UserError, match="the model learnt from a table"):
         catalogue.rows(str(tmp_path / "new.npz"), table)
+
+
+# Cells and labels that are written in several ways.
+
+@pytest.mark.parametrize(("train", "new"), [
+    (("0", "1"), ("0.0", "1.0")), (("0", "1"), ("False", "true")), (("False", "True"), ("0", "1")),
+    (("3", "4.0", "11"), ("3.0", "4", "11.0")), (("07", "7"), ("07", "7.0"))])
+def test_a_category_is_the_same_however_it_is_written(train, new, tmp_path):
+    rows = np.arange(60) % len(train)
+    given = pd.DataFrame({"n": RNG.normal(size=60), "c": np.array(train)[rows], "label": rows})
+    options = dict(categorical_columns=("c",), test_fraction=0.0)
+    like = fitted(of(given, tmp_path, **options))
+    given.assign(c=np.array(new)[rows]).to_csv(tmp_path / "new.csv", index=False)
+    one, other = (like.prepared(catalogue.rows(str(tmp_path / name), like, ReadOptions()).x)
+                  for name in ("own.csv", "new.csv"))
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_array_equal(left, right)
+    (part,) = like.categories
+    assert len(part.values) == len(train)
+
+
+def test_two_spellings_of_training_are_one_category(tmp_path):
+    given = pd.DataFrame({"n": RNG.normal(size=60), "c": np.array(["0", "1", "0.0", "1.0"])[np.arange(60) % 4],
+                          "label": np.arange(60) % 3})
+    (part,) = fitted(of(given, tmp_path, categorical_columns=("c",), test_fraction=0.0)).categories
+    assert part.values == ("0", "1")
+
+
+def test_the_type_category_is_taken_at_its_word():
+    frame = pd.DataFrame({"k": pd.Categorical(1000 * (np.arange(60) % 3)), "n": RNG.normal(size=60)})
+    assert [c.kind for c in columns.infer(frame, ReadOptions())] == [columns.CATEGORY, columns.NUMBER]
+
+
+@pytest.mark.parametrize("values", [("1234567890123456789", "1234567890123456788"), ("1", str(2**53 + 1))])
+def test_labels_of_many_digits_keep_them(values):
+    for given in (np.array(values), pd.Series(values), np.array([*map(int, values)], object)):
+        assert own.label_names(given, "", "y").tolist() == list(values)
 
 
 # p(y).

@@ -50,6 +50,18 @@ def as_cells(graph, rows):
                                for v in rows[column].tolist()], tf.string) for column, name in graph.names.items()}
 
 
+def test_other_spellings_of_a_category():
+    """1 as 1.0 or as true, where training had it as one of these: as NumPy has it."""
+    rows = pd.DataFrame({"flag": ["0", "1"] * 30, "code": ["3", "4", "07"] * 20, "truth": ["False", "True"] * 30})
+    table = preprocess.fit(rows, columns.infer(rows, ReadOptions(categorical_columns=("flag", "code", "truth"))),
+                           ReadOptions())
+    graph = ColumnsGraph(table)
+    new = pd.DataFrame({"flag": ["0.0", "TRUE", "1", "yes"], "code": ["3.0", "4", "7", "07"],
+                        "truth": ["0", "1.0", "true", "no"]}, dtype="str")
+    assert_same(table, graph, new)
+    assert table.prepared(new)[0][:, :2].argmax(1).tolist()[:3] == [0, 1, 1]
+
+
 def assert_same(table, graph, rows):
     expected = table.prepared(rows)
     inputs = as_inputs(graph, rows)

@@ -185,6 +185,8 @@ WRONG = {
     "accuracy in percent": (dict(target_accuracy=95.0), "target_accuracy=95: must be above 0 and at most 1"),
     "a column is missing": (dict(drop="mass"), "has no column mass; its columns are key"),
     "no labels to keep": (dict(drop="kind", keep_given_labels=True), "keep_given_labels=true: .* has no labels"),
+    "a label of no class": (dict(label=True, keep_given_labels=True),
+                            "its labels: row 45 is cat, and must be one of the [0-9] classes"),
     "a late cell": (dict(late=True), "row 45, column mass is heavy, and must be a number"),
     "a column of the output": (dict(id_column="novelty", rename=True), "id_column=novelty: is the name of a column"),
     "no rows": (dict(rows=0), "has column names and no rows"),
@@ -199,6 +201,8 @@ def test_wrong_input_is_one_line_and_leaves_nothing(model, new, tmp_path, monkey
         columns=given.get("drop", []))
     if given.get("late"):
         frame.loc[45, "mass"] = "heavy"
+    if given.get("label"):
+        frame.loc[45, "kind"] = "cat"
     if given.get("rename"):
         frame = frame.rename(columns={"key": "novelty"})
     frame.to_csv(tmp_path / "new.csv", index=False)

@@ -79,6 +79,13 @@ def test_few_rows_have_their_labels_carried_along_their_neighbours(monkeypatch):
     assert found().propagation_weight == 0
 
 
+def test_labels_are_not_carried_along_rows_with_categories(tmp_path):
+    path = own.write(tmp_path)
+    for ignored, weight in ((), 0.0), (("colour",), 4.0):
+        config = own.config(path, preset="auto", ignore_columns=ignored)
+        assert resolve.resolve(config, own.split(config)).propagation_weight == weight
+
+
 def test_constant_data_have_no_larger_radius_at_the_start():
     assert found(vectors(4, 0.0)).consistency_radius_start == 1
 

@@ -131,8 +131,8 @@ def test_the_notes_say_what_alpha_comes_to():
 def test_batches_of_the_plan_divide_by_the_replicas():
     one = planned(labelled_batch_size=3, unlabelled_batch_size=8)
     plan.check_divides(one, 1)
-    with pytest.raises(errors.UserError, match="^labelled_batch_size=3: must divide by the 4 replicas$"):
+    with pytest.raises(errors.UserError, match=r"^labelled_batch_size=3: must divide by the 4 replicas$"):
         plan.check_divides(one, 4)
-    with pytest.raises(errors.UserError, match="^unlabelled_batch_size=8: must divide by the 3 replicas$"):
+    with pytest.raises(errors.UserError, match=r"^unlabelled_batch_size=8: must divide by the 3 replicas$"):
         plan.check_divides(one, 3)
     plan.check_divides(planned(model="m1", num_labels="0"), 8)
