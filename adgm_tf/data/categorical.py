@@ -44,6 +44,10 @@ class Categories:
         known = self._places(frame) < len(self.values)
         return np.repeat(known[:, None], len(self.values), 1).astype(np.float32)
 
+    def unknown(self, frame: Any) -> int:
+        """Returns how many cells are of no category here, missing ones aside."""
+        return int(np.sum(self._places(frame) == len(self.values)))
+
     def inverse(self, described: np.ndarray) -> np.ndarray:
         """Returns the most probable category [N]."""
         return np.array(self.values, object)[described.argmax(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -38,12 +39,16 @@ class Asked:
 
 @dataclasses.dataclass
 class Counted:
-    """How many rows there were, how many had a label that was kept, an answer held back, and no answer at all."""
+    """How many rows there were, how many had a label that was kept, an answer held back, and no answer at all.
+
+    Also how many cells of each column are of no category of training.
+    """
 
     rows: int = 0
     given: int = 0
     abstained: int = 0
     without_answer: int = 0
+    unknown: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
 
 def predict(model: TrainedModel, source: str, target: str, asked: Asked) -> list[str]:
@@ -105,6 +110,8 @@ def _answers(model: TrainedModel, block: Rows, asked: Asked, threshold: float | 
     if threshold is not None:
         columns[ABSTAIN] = ~given & ~uncertainty.keeps(found.probs, threshold)
         counted.abstained += int(columns[ABSTAIN].sum())
+    if model.spec.is_table:
+        counted.unknown.update({part.name: part.unknown(block.x) for part in model.spec.preprocess.categories})
     counted.rows += len(block)
     counted.given += int(given.sum())
     counted.without_answer += int(np.sum(metrics.predicted(found.probs) == UNKNOWN))
@@ -133,6 +140,8 @@ def _said(model: TrainedModel, target: str, asked: Asked, counted: Counted) -> l
     if asked.target_accuracy is not None:
         lines += [model.answers.describe_abstention(asked.target_accuracy),
                   f"abstained: {counted.abstained:,} of {counted.rows:,} rows"]
+    lines += [f"column {name}: {count:,} of {counted.rows:,} cells are of no category of training"
+              for name, count in counted.unknown.items() if count]
     if counted.without_answer:
         lines.append(f"no answer: {counted.without_answer:,} rows are too far from those of training for numbers")
     return [*lines, f"{target}: {counted.rows:,} rows"]

@@ -173,6 +173,16 @@ def test_arrays_and_pictures(tmp_path):
     np.testing.assert_allclose(found["novelty"], expected["novelty"][:12], atol=1 / 40)
 
 
+def test_cells_of_no_category_of_training_are_counted(model, new, tmp_path, monkeypatch):
+    monkeypatch.setattr(predicting, "BLOCK_ROWS", 10)
+    frame = pd.read_csv(new)
+    frame.loc[[3, 4, 45], "colour"] = "violet"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    said = predicting.predict(model, str(tmp_path / "new.csv"), str(tmp_path / "out.csv"), Asked())
+    assert f"column colour: 3 of {len(frame)} cells are of no category of training" in said
+    assert not any("colour" in line for line in predicted(model, new, tmp_path / "out.parquet"))
+
+
 WRONG = {
     "no such file": (dict(source="nothing.csv"), "there is no such file"),
     "ending of the input": (dict(source="new.xlsx"), "must be a folder of pictures, or end in"),
