@@ -56,3 +56,13 @@ def test_every_row_of_labels_is_of_a_system_and_a_number():
     experiment = EXPERIMENTS["labels"]
     output = experiment.outputs[0]
     assert {row.name for row in experiment.rows} == {f"{s}-{n}" for s in output.systems for n in output.numbers}
+
+
+@pytest.mark.parametrize("name", ["labels", "few_labels"])
+def test_rows_of_a_sweep_have_a_table_of_their_own(name, tmp_path):
+    output = EXPERIMENTS[name].outputs[0]
+    row = f"{output.rows[0]}-seed_of=1"
+    (tmp_path / output.csv).parent.mkdir()
+    tables.write([{"row": row, "split_seed": 0, "seed": 0, by_number.ERROR: 5.0, "steps": 10}], tmp_path / output.csv)
+    shown = output.redraw(outputs.Places(tmp_path, pathlib.Path("runs"), ("-seed_of=1",)))
+    assert f"| {row} | 1 | 10 | 5.00 |" in shown[0]
