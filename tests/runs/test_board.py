@@ -140,7 +140,7 @@ def test_hyperparameters_are_the_options_that_decide_a_result():
     assert there["num_steps"] == 7
     assert there["hidden_units"] == "8,4"
     assert there["num_labels"] == 250
-    assert not {"run_dir", "eval_every", "strategy", "data_dir", "track_test"} & set(here) - {"data_dir"}
+    assert not {"run_dir", "checkpoint_every", "strategy", "data_dir", "track_test"} & set(here) - {"data_dir"}
     assert "classification_weight" not in here  # there is none to show
     assert board.hyperparameters(Config(classification_weight=2.0))["classification_weight"] == 2.0
 
