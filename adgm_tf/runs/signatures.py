@@ -215,12 +215,12 @@ def _with_described(prepared: tuple[tf.Tensor, ...] | list[tf.Tensor]) -> tuple[
 def _checked(x: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """Examples of that shape; images given as real numbers, which become 0 and 1 as bytes, are refused.
 
-    Images that are black throughout pass: they are the same either way.
+    Images that are black throughout look the same, and are refused where no other is beside them.
     """
     x = tf.ensure_shape(x, [None, *shape])
     if x.dtype != tf.uint8:
         return x
-    given_as_bytes = tf.not_equal(tf.reduce_max(tf.cast(x, tf.int32)), 1)
+    given_as_bytes = (tf.reduce_max(tf.cast(x, tf.int32)) > 1) | (tf.shape(x)[0] == 0)
     with tf.control_dependencies([tf.debugging.Assert(given_as_bytes, [NOT_BYTES])]):
         return tf.identity(x)
 

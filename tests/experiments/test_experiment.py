@@ -311,7 +311,8 @@ def test_the_runs_that_are_here_are_ranked_by_their_validation_error(here):
 
 
 @pytest.mark.parametrize(("given", "line"), [
-    (["tabel1"], "name=tabel1: did you mean table1 or labels or few_labels? known: table1, "), ([], "name=: known: table1, "),
+    (["tabel1"], "name=tabel1: did you mean table1 or labels or few_labels? known: table1, "),
+    ([], "name=: known: table1, "),
     (["table1", "--row=sdmg"], "row=sdmg: did you mean sdgm"), (["table1", "--row="], "row=: known: adgm_1mc, "),
     (["table1", "--core=x"], "core=x: must be whole numbers"), (["table1", "--core=999"], "core=999: must be one of 0"),
     (["table1", "--split="], "split=: must be whole numbers"), (["search", "--split=a/b"], "split=a/b: must be whole"),
