@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from adgm_tf import options as options_lib
 from adgm_tf.config import Config
 from adgm_tf.data import catalogue, own, splits, tables
 from adgm_tf.data.source import Source
@@ -28,15 +29,15 @@ NOT_IN_MEMORY = ("dataset", "data_dir", "label_column", "split_column", "test_fr
                  "track_test", "loggers")
 
 
-def check_in_memory(options: Collection[str]) -> None:
-    """Makes sure that options by name can mean something where arrays are trained on.
+def check_in_memory(given: Mapping[str, Any]) -> None:
+    """Makes sure that the options given, by name, can mean something where arrays are trained on.
 
     Raises:
       UserError: one cannot.
     """
-    if vain := [name for name in NOT_IN_MEMORY if name in options]:
-        raise errors.UserError(f"{vain[0]}: is an option of a file or a run directory, and arrays in memory have "
-                               "neither")
+    if vain := [name for name in NOT_IN_MEMORY if name in given]:
+        raise errors.UserError(f"{vain[0]}={options_lib.shown(given[vain[0]])}: is an option of a file or a run "
+                               "directory, and arrays in memory have neither")
 
 
 def fit(x: Any, y: Any, *, verbose: bool = False, **options: Any) -> trained.TrainedModel:

@@ -106,8 +106,6 @@ def _column(column: Any, asked: str | None, options: ReadOptions) -> Column:
     if count <= 1:
         why = "constant" if count else "nothing but empty cells"
         return made(LEFT_OUT, why, f"{why} in training, left out")
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return made(CATEGORY, "of the type category")
     if not as_words:
         return made(*_of_numbers(column, known, count))
     if count > 2 * FEW and wrong.sum() <= (1 - MOSTLY) * (~missing).sum() and not cells.are_codes(column):
@@ -126,6 +124,8 @@ def _of_numbers(column: Any, known: np.ndarray, count: int) -> tuple[str, str, s
     if whole and count == len(known) and len(known) >= ROWS_OF_A_KEY and (
             _KEY_NAME.fullmatch(name) or np.ptp(known) < 4 * len(known)):
         return LEFT_OUT, "as unique as a key", f"as unique as a key, left out; numeric_columns={name} keeps it"
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return CATEGORY, "of the type category", ""
     if whole and count <= FEW:
         return NUMBER, f"whole numbers of {count} values; categorical_columns={name} if they are codes", ""
     return NUMBER, "whole numbers" if whole else "real numbers", ""

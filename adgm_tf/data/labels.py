@@ -67,11 +67,14 @@ def indexed(y: Any, class_names: Sequence[str], what: str, first: int = 0) -> np
     """
     labels = np.asarray(y)
     by_number = labels.ndim == 1 and labels.dtype.kind in "iuf"
-    names = names_of(labels, what)
-    places = {} if any(map(_is_whole, class_names)) and not by_number else {str(i): i for i in range(len(class_names))}
-    places |= {None: UNKNOWN} | ({} if by_number else {name: i for i, name in enumerate(class_names)})
-    found = np.array([places.get(name, UNKNOWN - 1) for name in names], np.int64)
-    fits = found >= UNKNOWN
+    if by_number and labels.dtype.kind != "f":
+        found = labels
+    else:
+        names, numbered = names_of(labels, what), by_number or not any(map(_is_whole, class_names))
+        places = {str(i): i for i in range(len(class_names))} if numbered else {}
+        places |= {None: UNKNOWN} | ({} if by_number else {name: i for i, name in enumerate(class_names)})
+        found = np.array([places.get(name, UNKNOWN - 1) for name in names], np.int64)
+    fits = (found >= UNKNOWN) & (found < len(class_names))
     if not np.all(fits):
         row = int(np.argmin(fits))
         rule = f"one of the {len(class_names)} classes {_few(class_names)}"

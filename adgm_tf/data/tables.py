@@ -25,6 +25,7 @@ LABELS = ("class", "target", "y")
 SPLIT = "split"
 _OPEN = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 COMPRESSED = tuple(_OPEN)
+LARGEST_CELL = 2**31 - 1  # Of csv's own reader it is 128 KiB, and a text may be longer.
 
 
 def load(name: str, options: ReadOptions) -> source.Source:
@@ -238,11 +239,17 @@ def _check_widths(path: str, separator: str, count: int) -> None:
     Raises:
       UserError: one has fewer; the message names it.
     """
-    with opened(path, "rt", "utf-8-sig") as file:
-        for row, found in enumerate(filter(None, csv.reader(file, delimiter=separator))):
-            if len(found) < count:
-                raise errors.UserError(f"row {row - 1} has {len(found)} cells, for the {count} columns of the first "
-                                       "line; an empty cell needs its separator")
+    limit = csv.field_size_limit(LARGEST_CELL)
+    try:
+        with opened(path, "rt", "utf-8-sig") as file:
+            # Blank lines are no rows, as pandas has it.
+            rows = (row for row in csv.reader(file, delimiter=separator) if len(row) > 1 or "".join(row).strip())
+            for number, row in enumerate(rows, -1):
+                if len(row) < count:
+                    raise errors.UserError(f"row {number} has {len(row)} cells, for the {count} columns of the first "
+                                           "line; an empty cell needs its separator")
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _csv_format(path: str) -> tuple[dict[str, Any], list[str]]:

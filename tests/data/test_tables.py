@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from adgm_tf.config import Config
-from adgm_tf.data import catalogue, columns, own, preprocess, prior, splits, tables
+from adgm_tf.data import catalogue, own, preprocess, prior, splits, tables
 from adgm_tf.data.labels import UNKNOWN
 from adgm_tf.host import errors
 from adgm_tf.options import ReadOptions
@@ -404,17 +404,6 @@ def test_two_spellings_of_training_are_one_category(tmp_path):
                           "label": np.arange(60) % 3})
     (part,) = fitted(of(given, tmp_path, categorical_columns=("c",), test_fraction=0.0)).categories
     assert part.values == ("0", "1")
-
-
-def test_the_type_category_is_taken_at_its_word():
-    frame = pd.DataFrame({"k": pd.Categorical(1000 * (np.arange(60) % 3)), "n": RNG.normal(size=60)})
-    assert [c.kind for c in columns.infer(frame, ReadOptions())] == [columns.CATEGORY, columns.NUMBER]
-
-
-@pytest.mark.parametrize("values", [("1234567890123456789", "1234567890123456788"), ("1", str(2**53 + 1))])
-def test_labels_of_many_digits_keep_them(values):
-    for given in (np.array(values), pd.Series(values), np.array([*map(int, values)], object)):
-        assert own.label_names(given, "", "y").tolist() == list(values)
 
 
 # p(y).
