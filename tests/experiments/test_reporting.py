@@ -1,5 +1,4 @@
 import concurrent.futures
-import contextlib
 import json
 
 import pandas as pd
@@ -189,8 +188,10 @@ def test_an_edited_file_ends_in_one_line_or_is_read(tmp_path, name):
                 path.write_text(json.dumps(values | ({key: value} if other == name else {})))
             for read in (lambda f=folder: tables.markdown(tables.merged([], tables.collect([str(f)]))),
                          lambda f=folder: curves.update(f / "curves.csv", curves.collect([str(f)]))):
-                with contextlib.suppress(errors.UserError):
+                try:
                     read()
+                except errors.UserError as error:
+                    assert "\n" not in str(error)
 
 
 def test_two_runs_of_one_row_split_and_seed_are_named(tmp_path, capsys):
